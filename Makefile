@@ -1,0 +1,72 @@
+# S4GW: one target per job. `make run` and `make test` need nothing but Python 3.11+ and a package index.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DATA   ?= data
+SOURCES := s4gw tests conf scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-large check format lint types layers live soak bench dist clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-run: setup.cfg conf/constraints.txt | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check -c conf/constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: setup.cfg conf/constraints.txt | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check -c conf/constraints.txt -e '.[dev,clients]'
+	@touch $@ $(VENV)/.installed-run
+
+$(VENV)/.installed-bench: setup.cfg conf/constraints.txt | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check -c conf/constraints.txt -e '.[dev,clients,bench]'
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-run
+
+# s3fs wants another botocore than boto3 and aws-cli do: it has an environment of its own, and its tests call that
+.venv-s3fs/.installed: conf/constraints-s3fs.txt
+	$(PYTHON) -m venv .venv-s3fs
+	.venv-s3fs/bin/pip install -q --disable-pip-version-check -r conf/constraints-s3fs.txt
+	@touch $@
+
+run: $(VENV)/.installed-run ## serve S3 on 127.0.0.1:8014 from ./data (ARGS="--port 9000" adds flags)
+	$(BIN)/s4gw serve --data-dir $(DATA) $(ARGS)
+
+test: $(VENV)/.installed-dev .venv-s3fs/.installed ## every test that this machine can run (ARGS="-k name" selects)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-large: $(VENV)/.installed-dev ## the tests with objects of several GiB (needs 20 GiB of disk)
+	$(BIN)/python -m pytest -m large --timeout 1800 $(ARGS)
+
+check: format lint types layers test ## the gate: all of the below and the tests
+
+format: $(VENV)/.installed-dev ## formatting is as ruff writes it
+	$(BIN)/ruff format --config .ci/ruff.toml --check $(SOURCES)
+
+lint: $(VENV)/.installed-dev ## all ruff rules
+	$(BIN)/ruff check --config .ci/ruff.toml $(SOURCES)
+
+types: $(VENV)/.installed-dev ## strict types
+	$(BIN)/mypy --config-file setup.cfg s4gw tests
+	MYPYPATH=scripts/soak $(BIN)/mypy --config-file setup.cfg scripts/soak
+
+layers: $(VENV)/.installed-dev ## imports point down
+	$(BIN)/lint-imports --config setup.cfg
+
+live: $(VENV)/.installed-dev .venv-s3fs/.installed ## only the tests against real gunicorn workers
+	$(BIN)/python -m pytest tests/live $(ARGS)
+
+soak: $(VENV)/.installed-dev ## ten minutes of mixed load, then leak and integrity checks (SOAK="--seconds 60")
+	$(BIN)/python scripts/soak/soak.py $(SOAK)
+
+bench: $(VENV)/.installed-bench ## against SeaweedFS and rclone on this machine; table and plot in bench-out/
+	$(BIN)/python scripts/soak/bench.py $(BENCH)
+
+dist: $(VENV)/.installed-dev ## wheel and source archive in dist/
+	$(BIN)/pip wheel -q --no-deps -w dist .
+
+clean: ## remove the environment and caches, never data
+	rm -rf $(VENV) .venv-s3fs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

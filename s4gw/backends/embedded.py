@@ -1,0 +1,291 @@
+"""Backend over the embedded store: S3's words outside, the store's operations inside.
+
+It holds no state of its own beside what the store has open, and turns every error of the store into S3's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from s4gw.backends import embedded_rows as rows
+from s4gw.backends.base import (
+    NO_CONDITIONS,
+    BucketInfo,
+    Conditions,
+    Deleted,
+    DeleteTarget,
+    ListPage,
+    ObjectMeta,
+    StoredObject,
+    Versioning,
+    Writer,
+)
+from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, staged, translated
+from s4gw.backends.embedded_errors import translate
+from s4gw.backends.embedded_multipart import EmbeddedMultipart
+from s4gw.s3.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    InternalError,
+    NoSuchKey,
+)
+from s4gw.store import (
+    FLAG_MARKER,
+    INLINE_BYTES,
+    VOLUME_BYTES,
+    BucketExists,
+    NoBucket,
+    Outcome,
+    Refused,
+    Store,
+    ops,
+    version_id,
+)
+
+_DELETES_MAX: Final = 1000  # targets in one transaction, as many as one DeleteObjects may name
+_BUCKETS_MAX: Final = 1000  # bucket records remembered, each checked by its sequence before use
+
+
+class EmbeddedBackend(EmbeddedMultipart):
+    """`s4gw.backends.base.Backend` over one data directory.
+
+    Args:
+        data_dir: The data directory; made when missing.
+        parent_pid: The committer's process ends with this one; with the calling process when left out.
+        read_only: Never start a committer; writes answer ServiceUnavailable.
+        in_process: Commit in this process, for single processes and tests.
+        volume_bytes: Size at which a new volume begins.
+        inline_bytes: Bodies up to this size are kept in the index as well.
+        store: Use this store instead of opening one.
+
+    Raises: DataDirError, StoreLocked.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        data_dir: str | os.PathLike[str],
+        *,
+        parent_pid: int | None = None,
+        read_only: bool = False,
+        in_process: bool = False,
+        volume_bytes: int = VOLUME_BYTES,
+        inline_bytes: int = INLINE_BYTES,
+        store: Store | None = None,
+    ) -> None:
+        self._store = store or Store(
+            data_dir,
+            parent_pid=parent_pid,
+            read_only=read_only,
+            in_process=in_process,
+            volume_bytes=volume_bytes,
+            inline_bytes=inline_bytes,
+        )
+        self._buckets: dict[str, tuple[int, BucketInfo]] = {}
+
+    # -- life -----------------------------------------------------------------------------------------------------
+    def check(self) -> None:
+        with translated():
+            self._store.check()
+
+    def close(self) -> None:
+        self._store.close()
+
+    # -- buckets --------------------------------------------------------------------------------------------------
+    def list_buckets(self, owner: str | None = None) -> Sequence[BucketInfo]:
+        with translated():
+            infos = [rows.bucket_info(row) for row in self._store.index.buckets()]
+        return [info for info in infos if owner is None or info.owner == owner]
+
+    def get_bucket(self, bucket: str) -> BucketInfo:
+        with translated():
+            index = self._store.index
+            known = self._buckets.get(bucket)
+            if known is not None and known[0] == index.bucket_changed_seq(bucket):
+                return known[1]
+            row = index.bucket(bucket)
+            info = rows.bucket_info(row)
+            if len(self._buckets) >= _BUCKETS_MAX:
+                self._buckets = {}
+            self._buckets[bucket] = (row.changed_seq, info)
+            return info
+
+    def create_bucket(self, info: BucketInfo) -> None:
+        operation = ops.CreateBucket(
+            info.name, info.owner, info.created_ms, info.region, info.versioning, dict(info.configs)
+        )
+        try:
+            self.submit(operation)
+        except BucketAlreadyExists as error:
+            if isinstance(error.__cause__, BucketExists) and error.__cause__.fact == info.owner:
+                raise BucketAlreadyOwnedByYou(BucketName=info.name) from error
+            raise BucketAlreadyExists(BucketName=info.name) from error
+
+    def delete_bucket(self, bucket: str) -> None:
+        self.submit(ops.DeleteBucket(bucket))
+
+    def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
+        self.submit(ops.PutConfig(bucket, name, document))
+
+    def set_versioning(self, bucket: str, state: Versioning) -> None:
+        self.submit(ops.SetVersioning(bucket, state))
+
+    # -- objects --------------------------------------------------------------------------------------------------
+    def open_writer(self, bucket: str, key: str) -> Writer:
+        del bucket, key
+        return EmbeddedWriter(self._store.stage())
+
+    def put_object(  # noqa: PLR0913
+        self,
+        bucket: str,
+        key: str,
+        body: Writer,
+        *,
+        size: int,
+        etag: str,
+        meta: ObjectMeta,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> StoredObject:
+        with translated():
+            extents, inline = self._store.finish(staged(body))
+        document, facts = rows.encode_meta(meta)
+        when = rows.when_of(conditions)
+        operation = ops.Put(bucket, key.encode(), extents, size, etag, document, facts, nonce(), when)
+        return made(key, self.submit(operation, inline), size=size, etag=etag, meta=meta)
+
+    def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+        with translated():
+            index = self._store.index
+            if version_id is None:
+                return rows.stored_object(key, index.current(bucket, key.encode()))
+            return rows.stored_object(key, index.version(bucket, key.encode(), version_id))
+
+    def read(self, obj: StoredObject, start: int, end: int) -> bytes:
+        handle = obj.body
+        if not isinstance(handle, rows.Handle) or not 0 <= start <= end <= obj.stored_size:
+            raise InternalError
+        with translated():
+            data = handle.read(self._store, start, end)
+        if len(data) != end - start:
+            raise InternalError
+        return data
+
+    def delete_objects(self, bucket: str, targets: Sequence[DeleteTarget]) -> Sequence[Deleted | Exception]:
+        results: list[Deleted | Exception] = []
+        for first in range(0, len(targets), _DELETES_MAX):
+            page = targets[first : first + _DELETES_MAX]
+            operations = [
+                (ops.Delete(bucket, t.key.encode(), t.version_id, nonce(), rows.when_of(t.conditions)), None)
+                for t in page
+            ]
+            with translated():
+                outcomes = self._store.submit_all(operations)
+            for target, outcome in zip(page, outcomes, strict=True):
+                if isinstance(outcome, NoBucket):
+                    raise translate(outcome)
+                results.append(translate(outcome) if isinstance(outcome, Refused) else _deleted(target, outcome))
+        return results
+
+    def copy_object(  # noqa: PLR0913
+        self,
+        source: StoredObject,
+        source_bucket: str,
+        bucket: str,
+        key: str,
+        *,
+        meta: ObjectMeta,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> StoredObject:
+        document, facts = rows.encode_meta(meta)
+        operation = ops.Copy(
+            source_bucket, source.key.encode(), _seq(source), bucket, key.encode(), document, facts, nonce(),
+            rows.when_of(conditions),
+        )  # fmt: skip
+        return made(key, self.submit(operation), size=source.size, etag=source.etag, meta=meta)
+
+    def rename_object(
+        self,
+        bucket: str,
+        key: str,
+        new_key: str,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+        source_conditions: Conditions = NO_CONDITIONS,
+    ) -> None:
+        when, source_when = rows.when_of(conditions), rows.when_of(source_conditions)
+        self.submit(ops.Rename(bucket, key.encode(), new_key.encode(), nonce(), when, source_when))
+
+    def update_meta(self, bucket: str, obj: StoredObject, meta: ObjectMeta) -> None:
+        document, facts = rows.encode_meta(meta)
+        self.submit(ops.SetMeta(bucket, obj.key.encode(), _seq(obj), document, facts))
+
+    def list_objects(
+        self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
+    ) -> ListPage:
+        with translated():
+            index = self._store.index
+            if limit < 1:
+                index.bucket_id(bucket)
+                return _EMPTY_PAGE
+            found, more = index.list_current(
+                bucket, prefix=prefix.encode(), delimiter=delimiter.encode(), after=after.encode(), limit=limit
+            )
+            shown = rows.Shown(index)
+            return ListPage(
+                objects=[shown.object(row) for row in found if row.seq],
+                prefixes=[row.key.decode() for row in found if not row.seq],
+                truncated=more,
+                next_key=found[-1].key.decode() if more else "",
+            )
+
+    def list_versions(  # noqa: PLR0913
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        after_key: str = "",
+        after_version_id: str = "",
+        limit: int = 1000,
+    ) -> ListPage:
+        with translated():
+            index = self._store.index
+            if limit < 1:
+                index.bucket_id(bucket)
+                return _EMPTY_PAGE
+            found, more = index.list_versions(
+                bucket,
+                prefix=prefix.encode(),
+                delimiter=delimiter.encode(),
+                after=after_key.encode(),
+                after_version=after_version_id,
+                limit=limit,
+            )
+            shown = rows.Shown(index)
+            last = found[-1] if more else None
+            return ListPage(
+                objects=[shown.object(row) for row in found if row.seq],
+                prefixes=[row.key.decode() for row in found if not row.seq],
+                truncated=more,
+                next_key=last.key.decode() if last else "",
+                next_version_id=version_id(last.seq, last.flags, last.nonce) if last and last.seq else "",
+            )
+
+
+_EMPTY_PAGE: Final = ListPage(objects=[], prefixes=[], truncated=False)
+
+
+def _seq(obj: StoredObject) -> int:
+    if not isinstance(obj.body, rows.Handle):
+        raise NoSuchKey(Key=obj.key)
+    return obj.body.seq
+
+
+def _deleted(target: DeleteTarget, outcome: Outcome) -> Deleted:
+    marker = bool(outcome.flags & FLAG_MARKER)
+    named = target.version_id
+    made = version_id(outcome.seq, outcome.flags, outcome.nonce) if marker else None
+    return Deleted(
+        key=target.key, version_id=named, delete_marker=marker, marker_version_id=named if marker and named else made
+    )

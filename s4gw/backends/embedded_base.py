@@ -1,0 +1,77 @@
+"""What all parts of the embedded backend share: the store, submitting to it, staged bodies."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s4gw.backends import embedded_rows as rows
+from s4gw.backends.base import Buffer, ObjectMeta, StoredObject, Writer
+from s4gw.backends.embedded_errors import translate
+from s4gw.s3.errors import InternalError
+from s4gw.store import NONCE_BYTES, Outcome, StagedBody, Store, StoreError, ops, version_id
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the store's errors into S3's."""
+    try:
+        yield
+    except StoreError as error:
+        raise translate(error) from error
+
+
+class EmbeddedWriter:
+    """Staged bytes of the embedded backend."""
+
+    def __init__(self, body: StagedBody) -> None:
+        self.body = body
+
+    @property
+    def size(self) -> int:
+        return self.body.size
+
+    def write(self, *buffers: Buffer) -> None:
+        with translated():
+            self.body.write(*buffers)
+
+    def abort(self) -> None:
+        self.body.abort()
+
+
+class EmbeddedBase:
+    """Access to the store for the parts below."""
+
+    _store: Store
+
+    def submit(self, operation: ops.Operation, inline: bytes | None = None) -> Outcome:
+        """Commit one operation. Raises: S3Error."""
+        with translated():
+            return self._store.submit(operation, inline)
+
+
+def nonce() -> bytes:
+    """Random part of a version id."""
+    return secrets.token_bytes(NONCE_BYTES)
+
+
+def staged(body: Writer) -> StagedBody:
+    """The store's side of a writer. Raises: InternalError, for another backend's."""
+    if not isinstance(body, EmbeddedWriter):
+        raise InternalError
+    return body.body
+
+
+def made(key: str, outcome: Outcome, *, size: int, etag: str, meta: ObjectMeta) -> StoredObject:
+    """The version just written."""
+    return StoredObject(
+        key=key,
+        version_id=version_id(outcome.seq, outcome.flags, outcome.nonce),
+        size=size,
+        etag=etag,
+        stored_size=outcome.stored_size,
+        modified_ms=outcome.modified_ms,
+        meta=meta,
+        body=rows.Handle(outcome.seq),
+    )

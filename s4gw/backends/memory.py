@@ -1,0 +1,251 @@
+"""Backend that keeps everything in the memory of one process: for tests and for reading what a backend has to do.
+
+One lock guards all state, so every operation is atomic. Nothing is durable and nothing is shared between processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from s4gw.backends.base import (
+    NO_CONDITIONS,
+    BucketInfo,
+    Conditions,
+    Deleted,
+    DeleteTarget,
+    ListPage,
+    ObjectMeta,
+    StoredObject,
+    Versioning,
+    Writer,
+)
+from s4gw.backends.memory_core import MemoryWriter, taken
+from s4gw.backends.memory_multipart import MemoryMultipart
+from s4gw.backends.memory_rules import (
+    BucketRow,
+    check_delete,
+    check_write,
+    find,
+    latest,
+    object_page,
+    rolled_up,
+)
+from s4gw.s3.errors import (
+    BucketAlreadyExists,
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    InternalError,
+    NoSuchKey,
+    NoSuchVersion,
+    S3Error,
+)
+
+
+class MemoryBackend(MemoryMultipart):
+    """`s4gw.backends.base.Backend` over dictionaries.
+
+    Args:
+        clock: Seconds since the epoch.
+    """
+
+    # -- life -----------------------------------------------------------------------------------------------------
+    def check(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    # -- buckets --------------------------------------------------------------------------------------------------
+    def list_buckets(self, owner: str | None = None) -> Sequence[BucketInfo]:
+        with self._lock:
+            infos = [row.info for row in self._buckets.values() if owner is None or row.info.owner == owner]
+        return sorted(infos, key=lambda info: info.name)
+
+    def get_bucket(self, bucket: str) -> BucketInfo:
+        with self._lock:
+            return self._bucket(bucket).info
+
+    def create_bucket(self, info: BucketInfo) -> None:
+        with self._lock:
+            existing = self._buckets.get(info.name)
+            if existing is not None:
+                error = BucketAlreadyOwnedByYou if existing.info.owner == info.owner else BucketAlreadyExists
+                raise error(BucketName=info.name)
+            self._buckets[info.name] = BucketRow(info, {}, {}, {})
+
+    def delete_bucket(self, bucket: str) -> None:
+        with self._lock:
+            if self._bucket(bucket).keys:
+                raise BucketNotEmpty(BucketName=bucket)
+            del self._buckets[bucket]
+
+    def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
+        with self._lock:
+            row = self._bucket(bucket)
+            configs = {other: kept for other, kept in row.info.configs.items() if other != name}
+            if document is not None:
+                configs[name] = document
+            row.info = msgspec.structs.replace(row.info, configs=configs)
+
+    def set_versioning(self, bucket: str, state: Versioning) -> None:
+        with self._lock:
+            row = self._bucket(bucket)
+            row.info = msgspec.structs.replace(row.info, versioning=state)
+
+    # -- objects --------------------------------------------------------------------------------------------------
+    def open_writer(self, bucket: str, key: str) -> Writer:
+        del bucket, key
+        return MemoryWriter()
+
+    def put_object(  # noqa: PLR0913
+        self,
+        bucket: str,
+        key: str,
+        body: Writer,
+        *,
+        size: int,
+        etag: str,
+        meta: ObjectMeta,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> StoredObject:
+        with self._lock:
+            row = self._bucket(bucket)
+            check_write(latest(row, key), key, conditions)
+            return self._add(row, key, taken(body), size=size, etag=etag, meta=meta)
+
+    def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+        with self._lock:
+            versions = self._bucket(bucket).keys.get(key)
+            if version_id is None:
+                if versions is None:
+                    raise NoSuchKey(Key=key)
+                return versions[0]
+            for version in versions or ():
+                if version.version_id == version_id:
+                    return version
+            raise NoSuchVersion(Key=key, VersionId=version_id)
+
+    def read(self, obj: StoredObject, start: int, end: int) -> bytes:
+        body = obj.body
+        if not isinstance(body, bytes) or not 0 <= start <= end <= len(body):
+            raise InternalError
+        return body[start:end]
+
+    def delete_objects(self, bucket: str, targets: Sequence[DeleteTarget]) -> Sequence[Deleted | Exception]:
+        with self._lock:
+            row = self._bucket(bucket)
+            results: list[Deleted | Exception] = []
+            for target in targets:
+                try:
+                    results.append(self._delete(row, target))
+                except S3Error as error:
+                    results.append(error)
+            return results
+
+    def copy_object(  # noqa: PLR0913
+        self,
+        source: StoredObject,
+        source_bucket: str,
+        bucket: str,
+        key: str,
+        *,
+        meta: ObjectMeta,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> StoredObject:
+        with self._lock:
+            row = self._bucket(bucket)
+            found = find(self._bucket(source_bucket), source.key, source.version_id)
+            if found is None or found.body is not source.body:
+                raise NoSuchKey(Key=source.key)
+            check_write(latest(row, key), key, conditions)
+            data = source.body if isinstance(source.body, bytes) else b""
+            return self._add(row, key, data, size=source.size, etag=source.etag, meta=meta)
+
+    def rename_object(
+        self,
+        bucket: str,
+        key: str,
+        new_key: str,
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+        source_conditions: Conditions = NO_CONDITIONS,
+    ) -> None:
+        with self._lock:
+            row = self._bucket(bucket)
+            source = latest(row, key)
+            if source is None or source.delete_marker:
+                raise NoSuchKey(Key=key)
+            check_write(source, key, source_conditions)
+            check_write(latest(row, new_key), new_key, conditions)
+            if key == new_key:
+                return
+            data = source.body if isinstance(source.body, bytes) else b""
+            self._add(row, new_key, data, size=source.size, etag=source.etag, meta=source.meta)
+            self._delete(row, DeleteTarget(key=key))
+
+    def update_meta(self, bucket: str, obj: StoredObject, meta: ObjectMeta) -> None:
+        with self._lock:
+            versions = self._bucket(bucket).keys.get(obj.key, [])
+            for place, version in enumerate(versions):
+                if version.version_id == obj.version_id and version.body is obj.body:
+                    versions[place] = msgspec.structs.replace(version, meta=meta)
+                    return
+            raise NoSuchKey(Key=obj.key)
+
+    def list_objects(
+        self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
+    ) -> ListPage:
+        with self._lock:
+            row = self._bucket(bucket)
+            current = (versions[0] for key, versions in row.keys.items() if key.startswith(prefix))
+            objects = sorted((o for o in current if not o.delete_marker), key=lambda o: o.key.encode())
+        kept = [o for o in objects if o.key.encode() > after.encode()]
+        entries = list(rolled_up(((o.key, o) for o in kept), prefix, delimiter, after))
+        return object_page(entries, limit)
+
+    def list_versions(  # noqa: PLR0913
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        after_key: str = "",
+        after_version_id: str = "",
+        limit: int = 1000,
+    ) -> ListPage:
+        with self._lock:
+            row = self._bucket(bucket)
+            keys = sorted((key for key in row.keys if key.startswith(prefix)), key=str.encode)
+            versions: list[StoredObject] = []
+            for key in keys:
+                if key.encode() > after_key.encode():
+                    versions += row.keys[key]
+                elif key == after_key and after_version_id:
+                    ids = [version.version_id for version in row.keys[key]]
+                    seen = ids.index(after_version_id) + 1 if after_version_id in ids else 0
+                    versions += row.keys[key][seen:]
+        entries = list(rolled_up(((o.key, o) for o in versions), prefix, delimiter, after_key))
+        page = object_page(entries, limit)
+        last = next((o for o in reversed(page.objects) if o.key == page.next_key), None)
+        return msgspec.structs.replace(page, next_version_id=last.version_id) if page.truncated and last else page
+
+    # -- inside (the lock is held)
+    def _delete(self, row: BucketRow, target: DeleteTarget) -> Deleted:
+        key, named = target.key, target.version_id
+        doomed = latest(row, key) if named is None else find(row, key, named)
+        check_delete(doomed, target.conditions)
+        if named is None and row.info.versioning:
+            marker = self._add(row, key, b"", size=0, etag="", meta=ObjectMeta(), delete_marker=True)
+            return Deleted(key=key, delete_marker=True, marker_version_id=marker.version_id)
+        if doomed is not None:
+            left = [version for version in row.keys[key] if version is not doomed]
+            if left:
+                row.keys[key] = [msgspec.structs.replace(left[0], is_latest=True), *left[1:]]
+            else:
+                del row.keys[key]
+        was_marker = doomed is not None and doomed.delete_marker and named is not None
+        return Deleted(
+            key=key, version_id=named, delete_marker=was_marker, marker_version_id=named if was_marker else None
+        )

@@ -1,0 +1,39 @@
+"""Rules that a bucket carries: checked when they are stored, read when they are applied.
+
+Pure: documents arrive and leave boto3-shaped or as stored bytes; errors are S3's.
+"""
+
+from s4gw.bucketconfig import tagging
+from s4gw.bucketconfig.cors import CorsRule, cors_headers, parse_cors, preflight_headers, stored_cors
+from s4gw.bucketconfig.documents import dump_document, load_document
+from s4gw.bucketconfig.ownership import check_ownership, ownership_document, parse_ownership, stored_ownership
+from s4gw.bucketconfig.public_access_block import (
+    PublicAccessBlock,
+    parse_public_access_block,
+    public_access_block_document,
+    stored_public_access_block,
+)
+from s4gw.bucketconfig.registry import SUB_RESOURCES, SubResource
+from s4gw.bucketconfig.versioning import parse_versioning
+
+__all__ = [
+    "SUB_RESOURCES",
+    "CorsRule",
+    "PublicAccessBlock",
+    "SubResource",
+    "check_ownership",
+    "cors_headers",
+    "dump_document",
+    "load_document",
+    "ownership_document",
+    "parse_cors",
+    "parse_ownership",
+    "parse_public_access_block",
+    "parse_versioning",
+    "preflight_headers",
+    "public_access_block_document",
+    "stored_cors",
+    "stored_ownership",
+    "stored_public_access_block",
+    "tagging",
+]

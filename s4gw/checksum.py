@@ -1,0 +1,150 @@
+"""Running digests of object bytes: the six algorithms that S3 names, under S3's names.
+
+Invariants: every function accepts any contiguous buffer; CRC digests come out big-endian, which is how S3 puts them
+into base64; digests of equal bytes are equal however the bytes were split over calls. Comparing digests with what a
+client sent, and the headers' meaning, are left to the caller.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import crc32c as _crc32c
+from awscrt import checksums as _awscrt
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Algorithm(StrEnum):
+    """A checksum algorithm; the value is S3's spelling."""
+
+    CRC32 = "CRC32"
+    CRC32C = "CRC32C"
+    CRC64NVME = "CRC64NVME"
+    SHA1 = "SHA1"
+    SHA256 = "SHA256"
+    MD5 = "MD5"
+
+
+HEADER: Final[Mapping[Algorithm, str]] = MappingProxyType(
+    {
+        algorithm: "content-md5" if algorithm is Algorithm.MD5 else f"x-amz-checksum-{algorithm.value.lower()}"
+        for algorithm in Algorithm
+    }
+)
+"""Lower-case header that carries each digest in base64. Source: the PutObject page of the S3 API reference."""
+
+DIGEST_BYTES: Final[Mapping[Algorithm, int]] = MappingProxyType(
+    {
+        Algorithm.CRC32: 4,
+        Algorithm.CRC32C: 4,
+        Algorithm.CRC64NVME: 8,
+        Algorithm.SHA1: 20,
+        Algorithm.SHA256: 32,
+        Algorithm.MD5: 16,
+    }
+)
+
+
+class Digest(Protocol):
+    """A digest that is fed bytes and may be asked for its value at any time."""
+
+    def update(self, data: Buffer, /) -> None:
+        """Take the next bytes; the buffer may be reused as soon as this returns."""
+
+    def digest(self) -> bytes:
+        """Digest of everything fed so far; feeding may go on."""
+
+
+class _Crc:
+    """A CRC as a `Digest`. Not thread-safe, like hashlib's objects."""
+
+    __slots__ = ("_size", "_step", "_value")
+
+    def __init__(self, step: Callable[[Buffer, int], int], size: int) -> None:
+        self._step = step
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Buffer, /) -> None:
+        self._value = self._step(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def crc32c(buffer: Buffer, value: int = 0) -> int:
+    """CRC-32C (Castagnoli) of *buffer*, going on from *value*, the CRC of what came before.
+
+    Source: RFC 3720, section B.4.
+    """
+    return _crc32c.crc32c(buffer, value)
+
+
+def crc32(buffer: Buffer, value: int = 0) -> int:
+    """CRC-32 (ISO-HDLC, as in zip) of *buffer*, going on from *value*."""
+    return zlib.crc32(buffer, value)
+
+
+def crc64nvme(buffer: Buffer, value: int = 0) -> int:
+    """CRC-64/NVME of *buffer*, going on from *value*. Source: NVMe NVM command set specification, section 5.2.1.3.4."""
+    return int(_awscrt.crc64nvme(buffer, value))
+
+
+_FACTORIES: Final[Mapping[Algorithm, Callable[[], Digest]]] = MappingProxyType(
+    {
+        Algorithm.CRC32: lambda: _Crc(crc32, 4),
+        Algorithm.CRC32C: lambda: _Crc(crc32c, 4),
+        Algorithm.CRC64NVME: lambda: _Crc(crc64nvme, 8),
+        # usedforsecurity=False: S3's ETag and checksums guard against accidents; FIPS builds refuse MD5 otherwise
+        Algorithm.SHA1: lambda: hashlib.sha1(usedforsecurity=False),
+        Algorithm.SHA256: hashlib.sha256,
+        Algorithm.MD5: lambda: hashlib.md5(usedforsecurity=False),
+    }
+)
+
+_COMBINERS: Final[Mapping[Algorithm, tuple[Callable[[int, int, int], int], int]]] = MappingProxyType(
+    {
+        Algorithm.CRC32: (_awscrt.combine_crc32, 4),
+        Algorithm.CRC32C: (_awscrt.combine_crc32c, 4),
+        Algorithm.CRC64NVME: (_awscrt.combine_crc64nvme, 8),
+    }
+)
+
+
+def new(algorithm: Algorithm) -> Digest:
+    """Give a fresh digest of *algorithm*; use it from one thread at a time."""
+    return _FACTORIES[algorithm]()
+
+
+def combine(algorithm: Algorithm, first: bytes, second: bytes, second_size: int) -> bytes:
+    """Digest of the concatenation of two byte strings, from their digests alone.
+
+    Args:
+        algorithm: One of the three CRCs.
+        first: Digest of the first string, big-endian.
+        second: Digest of the second string, big-endian.
+        second_size: Length of the second string in bytes.
+
+    Raises: ValueError, for an algorithm that cannot be combined or a digest of another length.
+    Source: "Checking object integrity", full-object checksums of multipart uploads, S3 user guide.
+    """
+    try:
+        combiner, size = _COMBINERS[algorithm]
+    except KeyError:
+        raise ValueError(f"{algorithm} digests cannot be combined") from None
+    if len(first) != size or len(second) != size:
+        raise ValueError(f"a {algorithm} digest has {size} bytes")
+    value = combiner(int.from_bytes(first, "big"), int.from_bytes(second, "big"), second_size)
+    return int(value).to_bytes(size, "big")
+
+
+def b64(digest: bytes) -> str:
+    """Spell a digest as S3's headers do: standard base64 with padding."""
+    return base64.b64encode(digest).decode("ascii")

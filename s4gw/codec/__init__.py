@@ -1,0 +1,117 @@
+"""Compression library: frames, index, trailer and codecs, usable without the rest of the package.
+
+Pure: bytes and values in, bytes, values or `CodecError` out. `layout` holds the formats, `docs/format.md` tells them
+in prose.
+"""
+
+from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher, Selection
+from s4gw.codec.errors import (
+    ChecksumMismatch,
+    CodecError,
+    CorruptFrame,
+    CorruptIndex,
+    CorruptSidecar,
+    CorruptTrailer,
+    DictionaryMissing,
+    FrameTooLarge,
+    NoTrailer,
+    RangeOutsideObject,
+    TrailerError,
+    TruncatedFrame,
+    UnknownCodec,
+    UnsupportedCodec,
+    UnsupportedSidecar,
+)
+from s4gw.codec.frame import (
+    Choice,
+    EncodedFrame,
+    Frame,
+    FrameHeader,
+    FrameReader,
+    Padding,
+    decode_frame,
+    encode_frame,
+    encode_padding,
+    parse_frame_header,
+    parse_header,
+)
+from s4gw.codec.index import FrameEntry, FrameIndex, FrameSpan
+from s4gw.codec.layout import (
+    FRAME_BYTES,
+    FRAME_HEADER_SIZE,
+    FRAME_MAGIC,
+    ORIGINAL_BYTES_MAX,
+    PADDING_MAGIC,
+    TRAILER_TAIL_BYTES,
+    CodecId,
+)
+from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
+from s4gw.codec.registry import LEVEL_DEFAULT
+from s4gw.codec.registry import stream as stream_raw
+from s4gw.codec.s4_metadata import Body, BodyKind, classify, split_metadata
+from s4gw.codec.sidecar import Sidecar, SidecarEncryption, encode_sidecar, read_sidecar
+from s4gw.codec.trailer import NeedBytes, Trailer, encode_trailer, read_trailer
+from s4gw.codec.walk import HeaderWalker, Site
+
+__all__ = [
+    "FRAME_BYTES",
+    "FRAME_HEADER_SIZE",
+    "FRAME_MAGIC",
+    "LEVEL_DEFAULT",
+    "ORIGINAL_BYTES_MAX",
+    "PADDING_MAGIC",
+    "SMALL_BYTES",
+    "TRAILER_TAIL_BYTES",
+    "AlwaysDispatcher",
+    "Body",
+    "BodyKind",
+    "ChecksumMismatch",
+    "Choice",
+    "CodecError",
+    "CodecId",
+    "CodecTotals",
+    "CorruptFrame",
+    "CorruptIndex",
+    "CorruptSidecar",
+    "CorruptTrailer",
+    "DictionaryMissing",
+    "Dispatcher",
+    "EncodedFrame",
+    "Frame",
+    "FrameEntry",
+    "FrameHeader",
+    "FrameIndex",
+    "FrameReader",
+    "FrameSpan",
+    "FrameTooLarge",
+    "HeaderWalker",
+    "Manifest",
+    "ManifestPart",
+    "NeedBytes",
+    "NoTrailer",
+    "Padding",
+    "RangeOutsideObject",
+    "SamplingDispatcher",
+    "Selection",
+    "Sidecar",
+    "SidecarEncryption",
+    "Site",
+    "Trailer",
+    "TrailerError",
+    "TruncatedFrame",
+    "UnknownCodec",
+    "UnsupportedCodec",
+    "UnsupportedSidecar",
+    "classify",
+    "decode_frame",
+    "encode_frame",
+    "encode_padding",
+    "encode_sidecar",
+    "encode_trailer",
+    "parse_frame_header",
+    "parse_header",
+    "read_sidecar",
+    "read_trailer",
+    "split_metadata",
+    "stream_raw",
+]

@@ -1,0 +1,87 @@
+"""Which code decodes and encodes which codec id.
+
+A new codec is a module, a number in `CodecId` and a row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from s4gw.checksum import Buffer
+from s4gw.codec import fcg1, gzip, passthrough, zstd, zstd_dict
+from s4gw.codec.errors import DictionaryMissing, UnsupportedCodec
+from s4gw.codec.layout import CodecId
+
+Dictionaries = Callable[[int], bytes]
+"""Gives the zstd dictionary of a number, or raises DictionaryMissing."""
+
+_DECODERS: Final[Mapping[CodecId, Callable[[Buffer, int], bytes]]] = MappingProxyType(
+    {
+        CodecId.PASSTHROUGH: passthrough.decode,
+        CodecId.CPU_ZSTD: zstd.decode,
+        CodecId.NVCOMP_ZSTD: fcg1.decode,
+        CodecId.NVCOMP_BITCOMP: fcg1.decode,
+        CodecId.NVCOMP_GDEFLATE: fcg1.decode,
+        CodecId.CPU_GZIP: gzip.decode,
+    }
+)
+
+_ENCODERS: Final[Mapping[CodecId, Callable[[Buffer, int], Buffer]]] = MappingProxyType(
+    {
+        CodecId.PASSTHROUGH: lambda data, _level: passthrough.encode(data),
+        CodecId.CPU_ZSTD: zstd.encode,
+        CodecId.CPU_GZIP: gzip.encode,
+    }
+)
+
+_STREAMS: Final[Mapping[CodecId, Callable[[zstd.Readable], Iterator[bytes]]]] = MappingProxyType(
+    {CodecId.CPU_ZSTD: zstd.stream, CodecId.CPU_GZIP: gzip.stream}
+)
+
+LEVEL_DEFAULT: Final[Mapping[CodecId, int]] = MappingProxyType(
+    {
+        CodecId.PASSTHROUGH: 0,
+        CodecId.CPU_ZSTD: zstd.LEVEL_DEFAULT,
+        CodecId.CPU_GZIP: gzip.LEVEL_DEFAULT,
+        CodecId.CPU_ZSTD_DICT: zstd.LEVEL_DEFAULT,
+    }
+)
+"""Level that a codec is written with when nobody names one; also: the codecs that can be written."""
+
+
+def encode(codec: CodecId, data: Buffer, level: int, dictionary: bytes | None = None) -> Buffer:
+    """Compress *data*; passthrough gives *data* itself.
+
+    Raises: UnsupportedCodec, for codecs that are only read; DictionaryMissing; ValueError, for a level out of range.
+    """
+    if codec is CodecId.CPU_ZSTD_DICT:
+        if dictionary is None:
+            raise DictionaryMissing(0)
+        return zstd_dict.encode(data, level, dictionary)
+    encoder = _ENCODERS.get(codec)
+    if encoder is None:
+        raise UnsupportedCodec(codec.label)
+    return encoder(data, level)
+
+
+def decode(codec: CodecId, payload: Buffer, original_size: int, dictionaries: Dictionaries | None = None) -> bytes:
+    """Decompress *payload* to exactly *original_size* bytes, which the caller has bounded.
+
+    Raises: CorruptFrame, UnsupportedCodec, DictionaryMissing.
+    """
+    if codec is CodecId.CPU_ZSTD_DICT:
+        return zstd_dict.decode(payload, original_size, dictionaries)
+    decoder = _DECODERS.get(codec)
+    if decoder is None:
+        raise UnsupportedCodec(codec.label)
+    return decoder(payload, original_size)
+
+
+def stream(codec: CodecId, source: zstd.Readable) -> Iterator[bytes]:
+    """Decompress a raw, unframed body whose size nobody knows. Raises: UnsupportedCodec, CorruptFrame."""
+    streamer = _STREAMS.get(codec)
+    if streamer is None:
+        raise UnsupportedCodec(f"{codec.label} without frames")
+    return streamer(source)

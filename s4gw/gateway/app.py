@@ -1,0 +1,52 @@
+"""The WSGI application: middleware in order, the router, the fault handler. Holds no state of its own.
+
+A request passes: id, probes, accounting, address, identity; then the router finds its resource and authorization
+decides on it, so that no operation is reached without both; then the resource answers. Whatever goes wrong on the way
+ends in `gateway.faults`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import falcon
+
+from s4gw.gateway import faults
+from s4gw.gateway.middleware.accounting import Accounting
+from s4gw.gateway.middleware.addressing import Addressing
+from s4gw.gateway.middleware.authentication import Authentication
+from s4gw.gateway.middleware.authorization import Authorization
+from s4gw.gateway.middleware.probes import Probes
+from s4gw.gateway.middleware.request_id import RequestId
+from s4gw.gateway.request import S3Request
+from s4gw.gateway.resources import RESOURCES
+from s4gw.gateway.router import OperationRouter, Resource
+
+if TYPE_CHECKING:
+    from s4gw.gateway.services import Services
+
+
+def create_app(
+    services: Services, resources: Mapping[str, Callable[[Services], Resource]] = RESOURCES
+) -> falcon.App[S3Request, falcon.Response]:
+    """Make the application of one worker."""
+    # type: Falcon's own router and a media type are all that its annotations allow; an answer of S3 may have none.
+    app: falcon.App[S3Request, falcon.Response] = falcon.App(  # type: ignore[call-overload]
+        media_type=None,
+        request_type=S3Request,
+        router=OperationRouter(services, resources),
+        middleware=[
+            RequestId(services),
+            Probes(services),
+            Accounting(services),
+            Addressing(services),
+            Authentication(services),
+            Authorization(services),
+        ],
+        independent_middleware=True,
+    )
+    app.add_error_handler(Exception, faults.handle)
+    # Falcon's own errors would answer in JSON.
+    app.add_error_handler(falcon.HTTPError, faults.handle)
+    return app

@@ -1,0 +1,96 @@
+"""Client connections at the level of the socket: limits on waiting, gathering writes, closing without a reset."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+IO_TIMEOUT_S: Final = 60
+"""Longest silence of a client in the middle of a request or an answer."""
+CLOSE_BYTES_MAX: Final = 64 * 1024**2
+CLOSE_S: Final = 5.0
+"""What is still read from a client whose upload was refused, so that it gets to see the answer."""
+CLOSE_STEP_BYTES: Final = 256 * 1024
+JOIN_BYTES_MAX: Final = 64 * 1024
+"""Up to this size header and body are joined for TLS, which has no gathering write."""
+
+Piece = bytes | bytearray | memoryview
+
+_TIMEVAL: Final = struct.pack("@ll", IO_TIMEOUT_S, 0)
+
+
+def limit_waiting(sock: socket.socket) -> None:
+    """Make every read and write give up after `IO_TIMEOUT_S` of silence, with `BlockingIOError`.
+
+    PERF: the kernel keeps the time; Python's own timeout costs a poll before each call.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
+
+
+def readable(sock: Any, timeout_s: float) -> bool:
+    """Tell whether there is something to read, or the peer is gone, within *timeout_s*."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
+def send(sock: Any, pieces: Sequence[Piece]) -> None:
+    """Send all *pieces*, in one system call where the kernel takes them at once.
+
+    The limit on waiting counts for each write, so that a slow client that reads on is served.
+    Raises: OSError.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        if sum(map(len, pieces)) <= JOIN_BYTES_MAX:
+            pieces = [b"".join(pieces)]
+        for piece in pieces:
+            _send_all(sock, memoryview(piece))
+        return
+    sent = sock.sendmsg(pieces)
+    for piece in pieces:
+        if sent >= len(piece):
+            sent -= len(piece)
+            continue
+        _send_all(sock, memoryview(piece)[sent:])
+        sent = 0
+
+
+def _send_all(sock: Any, view: memoryview) -> None:
+    while view:
+        view = view[sock.send(view) :]
+
+
+def close(sock: Any, *, unread: bool) -> None:
+    """Close a connection so that the client gets to read what was sent to it.
+
+    Args:
+        sock: Plain or TLS socket.
+        unread: The client may have sent, or go on sending, what nobody reads. Closing at once would reset the
+            connection, and the client would lose the answer.
+    """
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        if unread:
+            _swallow(sock)
+    except OSError:
+        pass  # reset or timed out: there is nobody to be polite to
+    finally:
+        sock.close()
+
+
+def _swallow(sock: Any) -> None:
+    deadline = time.monotonic() + CLOSE_S
+    scratch = bytearray(CLOSE_STEP_BYTES)
+    taken = 0
+    while taken < CLOSE_BYTES_MAX and (left := deadline - time.monotonic()) > 0:
+        sock.settimeout(left)
+        size = sock.recv_into(scratch)
+        if not size:
+            return
+        taken += size

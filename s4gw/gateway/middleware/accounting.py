@@ -1,0 +1,129 @@
+"""Counts and logs each S3 request once, when its last byte has left or its client has gone.
+
+A streamed answer is accounted for by the stream itself, in its ``close``, which every WSGI server calls: only there
+it is known how much was sent, and whether all of it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from s4gw.observability import get_logger, shorten
+
+if TYPE_CHECKING:
+    import falcon
+
+    from s4gw.gateway.request import S3Request
+    from s4gw.gateway.services import Services
+
+STARTED: Final = "s4gw.started"
+"""Environment key: when the request was taken up, on the monotonic clock."""
+OK: Final = "ok"
+
+
+class Accounting:
+    """One log line and one set of metric increments per request."""
+
+    def __init__(self, services: Services) -> None:
+        self._metrics = services.metrics
+        self._log = get_logger()
+
+    def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
+        req.env[STARTED] = time.monotonic()
+        self._metrics.in_flight.inc()
+
+    def process_response(self, req: S3Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001
+        if STARTED not in req.env:
+            return  # a probe
+        if resp.stream is not None:
+            resp.stream = _Accounted(self, req, resp, resp.stream)
+            return
+        if resp.data is not None and req.method != "HEAD":
+            req.facts.bytes_out = len(resp.data)
+        self.finish(req, resp)
+
+    def finish(self, req: S3Request, resp: falcon.Response) -> None:
+        """Account for *req*, whose answer is complete."""
+        seconds = time.monotonic() - req.env.pop(STARTED)
+        facts = req.facts
+        body = req.body_opened
+        bytes_in = facts.bytes_in if body is None else body.received
+        operation = req.operation_name
+        status = int(resp.status_code)
+        result = facts.error or OK
+        self._metrics.in_flight.dec()
+        self._metrics.request_done(
+            operation=operation,
+            codec=facts.codec,
+            result=result,
+            bytes_in=bytes_in,
+            bytes_out=facts.bytes_out,
+            latency_s=seconds,
+        )
+        if facts.error == "ClientDisconnected":
+            self._metrics.disconnects.inc()
+        if facts.stored_bytes:
+            self._metrics.stored(facts.codec, facts.original_bytes, facts.stored_bytes)
+        self._log.info(
+            "request",
+            op=operation,
+            bucket=req.bucket,
+            key=shorten(req.key),
+            codec=facts.codec,
+            bytes_in=bytes_in,
+            bytes_out=facts.bytes_out,
+            ratio=round(facts.original_bytes / facts.stored_bytes, 2) if facts.stored_bytes else None,
+            latency_ms=round(seconds * 1000, 2),
+            ok=not facts.error,
+            status=status,
+            error=facts.error,
+            access_key=req.access_key,
+            request_id=req.request_id,
+        )
+
+
+class _Accounted:
+    """A streamed answer that is accounted for when it ends."""
+
+    def __init__(self, accounting: Accounting, req: S3Request, resp: falcon.Response, stream: Any) -> None:
+        self._accounting = accounting
+        self._req = req
+        self._resp = resp
+        self._stream = stream
+        self._blocks: Iterator[bytes] = iter(stream)
+        self._sent = 0
+        self._closed = False
+        self._complete = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            block = next(self._blocks)
+        except StopIteration:
+            self._complete = True
+            raise
+        except Exception as error:
+            # The status line has left; all that can be done is to cut the connection, which the worker does.
+            self._req.facts.error = type(error).__name__
+            get_logger().error("answer broken off", request_id=self._req.request_id, exc_info=error)
+            raise
+        self._sent += len(block)
+        return block
+
+    def close(self) -> None:
+        """Called by the server at the end, whatever end it was."""
+        if self._closed:
+            return
+        self._closed = True
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            close()
+        facts = self._req.facts
+        facts.bytes_out = self._sent
+        if not self._complete and not facts.error:
+            facts.error = "ClientDisconnected"
+        self._accounting.finish(self._req, self._resp)

@@ -1,0 +1,38 @@
+"""Finds out who sent a request, before anything is done for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from s4gw.auth import AuthRequest, authenticate
+
+if TYPE_CHECKING:
+    import falcon
+
+    from s4gw.gateway.request import S3Request
+    from s4gw.gateway.services import Services
+
+
+class Authentication:
+    """Sets the identity of every request; one whose signature is not right ends here.
+
+    A request without a signature becomes anonymous. A form post carries its signature in the form: its resource
+    replaces the identity once it has read the form, and asks for authorization again.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._credentials = services.credentials
+        self._clock = services.clock
+
+    def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
+        req.identity = authenticate(
+            AuthRequest(
+                method=req.method,
+                path=req.raw_path,
+                query=req.raw_query,
+                headers=req.raw_headers,
+                secure=req.secure,
+            ),
+            self._credentials,
+            now=self._clock(),
+        )

@@ -1,0 +1,389 @@
+"""Decides whether the sender of a request may do what it asks for.
+
+The rules of an operation are rows of `s4gw.policy.ACTIONS`; an operation without a row is refused. The decision is
+`s4gw.policy.decide`; here are its inputs: the bucket, and the object where nothing else decides. What was looked up
+on the way is kept for the responder (`looked_up`), so that asking costs nothing extra.
+
+Whoever may not list a bucket does not learn which keys it lacks: reading a missing one is refused, as in S3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from s4gw.bucketconfig import stored_ownership, stored_public_access_block
+from s4gw.policy import (
+    ACTIONS,
+    OBJECT_OWNER_ACTIONS,
+    BucketRules,
+    Context,
+    Decision,
+    Effect,
+    Network,
+    ObjectFacts,
+    Policy,
+    Rule,
+    Target,
+    When,
+    decide,
+    has_acl_headers,
+    in_network,
+    is_owner,
+    is_public,
+    parse_acl,
+    parse_policy,
+    resource_arn,
+)
+from s4gw.s3 import uri
+from s4gw.s3.errors import AccessDenied, NoSuchBucket, NoSuchKey, NoSuchUpload, NoSuchVersion
+
+if TYPE_CHECKING:
+    import falcon
+
+    from s4gw.backends.base import Backend, BucketInfo, StoredObject
+    from s4gw.gateway.request import S3Request
+    from s4gw.gateway.services import Services
+    from s4gw.observability.metrics import Metrics
+
+RULES_CACHED_MAX: Final = 1024
+"""Parsed bucket rules kept; a policy of 20 KB parsed is some 100 KB."""
+
+_HEADER_OF: Final[Mapping[When, str]] = {
+    When.TAGGING: "x-amz-tagging",
+    When.OWNERSHIP: "x-amz-object-ownership",
+    When.LOCK: "x-amz-bucket-object-lock-enabled",
+    When.RETENTION: "x-amz-object-lock-mode",
+    When.LEGAL_HOLD: "x-amz-object-lock-legal-hold",
+    When.BYPASS: "x-amz-bypass-governance-retention",
+}
+_READS: Final = frozenset({action for action in OBJECT_OWNER_ACTIONS if ":Get" in action}) | {
+    "s3:GetObjectTagging",
+    "s3:GetObjectVersionTagging",
+}
+_SOURCE_HEADERS: Final = ("x-amz-copy-source", "x-amz-rename-source")
+
+_EXPECTED: Final = "x-amz-expected-bucket-owner"
+_EXPECTED_SOURCE: Final = "x-amz-source-expected-bucket-owner"
+_LIST: Final = Rule("s3:ListBucket", Target.BUCKET)
+_OWNED: Final = Decision(allowed=True, explicit_deny=False, reason="bucket and object owner")
+
+
+class Place(NamedTuple):
+    """What an action is done to; an empty key means the bucket."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+
+
+class Authorization:
+    """Asks the authorizer about every request that has found its resource."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def process_resource(self, req: S3Request, _resp: falcon.Response, _resource: object, _params: object) -> None:
+        self._services.authorizer.authorize(
+            req, req.operation.name, req.bucket, req.key, req.query.get("versionId") or None
+        )
+
+
+class PolicyAuthorizer:
+    """Takes decisions for one worker.
+
+    Args:
+        backend: Where buckets and objects are looked up.
+        policy: The gateway-wide policy, if there is one.
+        metrics: Counts refusals.
+        clock: Seconds since the epoch.
+        trusted_proxies: Peers whose ``X-Forwarded-For`` is believed.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        policy: Policy | None = None,
+        trusted_proxies: Sequence[Network] = (),
+    ) -> None:
+        self.backend = backend
+        self.policy = policy
+        self.metrics = metrics
+        self.now = clock
+        self._trusted = tuple(trusted_proxies)
+        self._rules: dict[tuple[object, ...], BucketRules] = {}
+
+    def authorize(  # noqa: PLR0913 - what, on what, under which headers
+        self,
+        req: S3Request,
+        operation: str,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Return when *operation* is allowed to the sender of *req*.
+
+        Args:
+            req: The request; its bucket is loaded into ``bucket_info`` on the way.
+            operation: In S3's spelling; need not be the request's own.
+            bucket: Name, or "" for the service.
+            key: Key, or "" for the bucket.
+            version_id: Version that is named, if any.
+            headers: Stand in for the request's own; a POST form brings its fields.
+
+        Raises: AccessDenied, NoSuchBucket, InvalidArgument (a copy source that names nothing).
+        """
+        rules_of_operation = ACTIONS.get(operation)
+        if rules_of_operation is None:
+            raise AccessDenied  # SECURITY: what nobody has thought about is not allowed
+        sent = req.header_map if headers is None else headers
+        info = self.bucket_of(req, bucket) if bucket else None
+        asking = _Asking(self, req, sent, info)
+        for rule in rules_of_operation:
+            if asking.concerns(rule):
+                asking.demand(rule, bucket, key, version_id)
+
+    def rules_for(self, info: BucketInfo) -> BucketRules:
+        """The parsed access rules of a bucket."""
+        configs = info.configs
+        names = ("policy", "acl", "ownershipControls", "publicAccessBlock")
+        cache_key = (info.name, info.owner, *(configs.get(name) for name in names))
+        rules = self._rules.get(cache_key)
+        if rules is None:
+            block = stored_public_access_block(configs)
+            stored = configs.get("policy")
+            # A policy in store was checked against its bucket when it came.
+            policy = parse_policy(stored, bucket=info.name) if stored else None
+            rules = BucketRules(
+                name=info.name,
+                owner=info.owner,
+                acl=parse_acl(configs.get("acl", b""), info.owner),
+                policy=policy,
+                policy_is_public=policy is not None and is_public(policy),
+                acls_disabled=stored_ownership(configs) == "BucketOwnerEnforced",
+                ignore_public_acls=block.ignore_public_acls,
+                restrict_public_buckets=block.restrict_public_buckets,
+            )
+            if len(self._rules) >= RULES_CACHED_MAX:
+                self._rules.clear()
+            self._rules[cache_key] = rules
+        return rules
+
+    def source_ip(self, req: S3Request) -> str:
+        """Address of the client, seen through trusted proxies only."""
+        peer = str(req.env.get("REMOTE_ADDR", ""))
+        if not self._trusted or not self._is_trusted(peer):
+            return peer
+        # The rightmost address that is no proxy of ours; whatever is left of it the client may have made up.
+        hops = [hop.strip() for hop in req.header_map.get("x-forwarded-for", "").split(",") if hop.strip()]
+        return next((hop for hop in reversed(hops) if not self._is_trusted(hop)), peer)
+
+    def _is_trusted(self, address: str) -> bool:
+        return any(in_network(address, network) for network in self._trusted)
+
+    def bucket_of(self, req: S3Request, bucket: str) -> BucketInfo | None:
+        """The bucket, or None; that of the request itself is looked up once."""
+        if bucket == req.bucket and req.bucket_info is not None:
+            return req.bucket_info
+        try:
+            info = self.backend.get_bucket(bucket)
+        except NoSuchBucket:
+            return None
+        if bucket == req.bucket:
+            req.bucket_info = info
+        return info
+
+
+def looked_up(req: S3Request, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
+    """The object as authorization saw it, when it had to look; None when it had not, or when there is none."""
+    return _seen(req).get(Place(bucket, key, version_id))
+
+
+def _seen(req: S3Request) -> dict[Place, StoredObject | None]:
+    """What was looked up for this request."""
+    seen: dict[Place, StoredObject | None] | None = getattr(req.context, "looked_up", None)
+    if seen is None:
+        seen = req.context.looked_up = {}
+    return seen
+
+
+class _Asking:
+    """The decisions of one call of `PolicyAuthorizer.authorize`."""
+
+    def __init__(
+        self, owner: PolicyAuthorizer, req: S3Request, headers: Mapping[str, str], info: BucketInfo | None
+    ) -> None:
+        self._owner = owner
+        self._req = req
+        self._caller = req.identity.principal
+        self._headers = headers
+        self._info = info
+
+    def concerns(self, rule: Rule) -> bool:
+        """Whether the request does what the rule is about."""
+        if rule.when is When.ALWAYS:
+            return True
+        if rule.when is When.ACL:
+            return has_acl_headers(self._headers)
+        if rule.when is When.SOURCE_TAGS:
+            return self._headers.get("x-amz-tagging-directive", "COPY").upper() != "REPLACE"
+        return bool(self._headers.get(_HEADER_OF[rule.when]))
+
+    def demand(self, rule: Rule, bucket: str, key: str, version_id: str | None) -> None:
+        """Raise unless the rule is met."""
+        info, place = self._info, Place(bucket, key, version_id)
+        if rule.target is Target.SOURCE:
+            place = self._source()
+            info = self._owner.bucket_of(self._req, place.bucket)
+        elif rule.target is not Target.OBJECT:
+            place = Place(bucket, "", None)
+        action = rule.versioned if rule.versioned and place.version_id else rule.action
+        if rule.target is Target.NEW_BUCKET or rule.target is Target.SERVICE:
+            info = None
+        elif info is None:
+            self._refuse_missing_bucket(action, place)
+        else:
+            self._check_expected_owner(info, rule)
+        if rule.target is Target.LATER:
+            return
+        decision = self._decide(rule, action, info, place)
+        allowed = not self._hides(action, info, place) if decision else self._excused(rule, info, place, decision)
+        if not allowed:
+            self._refuse(action, place.bucket)
+
+    # -- one decision ----------------------------------------------------------------------------------------------
+    def _decide(self, rule: Rule, action: str, info: BucketInfo | None, place: Place) -> Decision:
+        """Put the question to the engine."""
+        if info is not None and self._owner.policy is None and self._plainly_owned(action, info, place):
+            return _OWNED
+        return decide(
+            action,
+            self._context(place),
+            rules=None if info is None else self._owner.rules_for(info),
+            bucket=place.bucket,
+            key=place.key,
+            baseline=self._owner.policy,
+            lookup=lambda: self._facts(place),
+            acl_action=rule.granted_with,
+            deny_only=rule.deny_only,
+        )
+
+    def _plainly_owned(self, action: str, info: BucketInfo, place: Place) -> bool:
+        """Whether nothing but ownership matters, and it is the caller's.
+
+        PERF: most requests are an owner's to a bucket without policy; this leaves out the context and the engine.
+        """
+        if "policy" in info.configs or not is_owner(self._caller, info.owner):
+            return False
+        if action not in OBJECT_OWNER_ACTIONS:
+            return True
+        obj = self._object(place)
+        return obj is None or obj.meta.owner in ("", info.owner)
+
+    def _excused(self, rule: Rule, info: BucketInfo | None, place: Place, decision: Decision) -> bool:
+        """Whether a refused request may go ahead for a reason of its own."""
+        if info is None or decision.explicit_deny:
+            return False
+        if decision.absent:
+            return self._may_list(info)
+        if self._owner.policy is not None and not decision.baseline_allowed:
+            return False
+        if rule.initiator:
+            return self._started_upload(place)
+        if rule.when is When.SOURCE_TAGS:
+            obj = self._object(place)
+            return obj is None or not obj.meta.tags
+        return False
+
+    def _hides(self, action: str, info: BucketInfo | None, place: Place) -> bool:
+        """Whether the object is missing and the caller may not know."""
+        if info is None or action not in _READS or is_owner(self._caller, info.owner):
+            return False
+        return self._object(place) is None and not self._may_list(info)
+
+    def _may_list(self, info: BucketInfo) -> bool:
+        return bool(self._decide(_LIST, _LIST.action, info, Place(info.name, "", None)))
+
+    # -- inputs ----------------------------------------------------------------------------------------------------
+    def _context(self, place: Place) -> Context:
+        """The request as conditions see it."""
+        identity = self._req.identity
+        return Context(
+            caller=self._caller,
+            now=self._owner.now(),
+            secure=self._req.secure,
+            source_ip=self._owner.source_ip(self._req),
+            headers=self._headers,
+            query=self._req.query,
+            auth_type=identity.auth_type,
+            signature_version=identity.signature_version,
+            signature_age_ms=identity.signature_age_ms,
+            existing_tags=lambda: self._tags(place),
+        )
+
+    def _object(self, place: Place) -> StoredObject | None:
+        """The object, looked up once per request; None when there is none, or a delete marker."""
+        seen = _seen(self._req)
+        if place not in seen:
+            try:
+                obj = self._owner.backend.head_object(place.bucket, place.key, place.version_id)
+            except (NoSuchBucket, NoSuchKey, NoSuchVersion):
+                seen[place] = None
+            else:
+                seen[place] = None if obj.delete_marker else obj
+        return seen[place]
+
+    def _facts(self, place: Place) -> ObjectFacts | None:
+        obj = self._object(place)
+        if obj is None:
+            return None
+        return ObjectFacts(obj.meta.owner, parse_acl(obj.meta.acl, obj.meta.owner), obj.meta.tags)
+
+    def _tags(self, place: Place) -> Mapping[str, str]:
+        obj = self._object(place) if place.key else None
+        return {} if obj is None else obj.meta.tags
+
+    def _source(self) -> Place:
+        """The object that the request copies or renames. Raises: InvalidArgument, AccessDenied."""
+        header = next((self._headers[name] for name in _SOURCE_HEADERS if name in self._headers), None)
+        if header is None:
+            raise AccessDenied
+        source = uri.parse_copy_source(header)
+        return Place(source.bucket, source.key, source.version_id)
+
+    def _started_upload(self, place: Place) -> bool:
+        """Whether the caller began the multipart upload that the request names."""
+        upload_id = self._req.query.get("uploadId")
+        if self._caller.anonymous or not upload_id:
+            return False
+        try:
+            upload = self._owner.backend.get_upload(place.bucket, place.key, upload_id)
+        except (NoSuchBucket, NoSuchUpload):
+            return False
+        return upload.initiator == self._caller.owner_id
+
+    # -- refusals --------------------------------------------------------------------------------------------------
+    def _check_expected_owner(self, info: BucketInfo, rule: Rule) -> None:
+        """Refuse when the client expects the bucket to be somebody else's."""
+        name = _EXPECTED_SOURCE if rule.target is Target.SOURCE else _EXPECTED
+        expected = self._headers.get(name)
+        if expected is not None and expected != info.owner:
+            raise AccessDenied
+
+    def _refuse_missing_bucket(self, action: str, place: Place) -> NoReturn:
+        """Tell that there is no such bucket, unless the gateway's policy forbids even to ask."""
+        policy = self._owner.policy
+        if policy is not None:
+            effect, _ = policy.evaluate(action, resource_arn(place.bucket, place.key), self._context(place))
+            if effect is not Effect.ALLOW:
+                self._refuse(action, place.bucket)
+        raise NoSuchBucket(BucketName=place.bucket)
+
+    def _refuse(self, action: str, bucket: str) -> NoReturn:
+        self._owner.metrics.policy_denied(action, bucket)
+        raise AccessDenied

@@ -1,0 +1,201 @@
+"""The request as the S3 layers see it: what the client sent, not what a web framework made of it.
+
+Bucket, key and query come from the target *as sent*, never from the decoded and normalised path of WSGI: keys may
+hold ``//``, ``..``, ``%2F`` and trailing slashes. Headers come from the list that the HTTP parser read (names with
+``_`` included), never from the environment, where ``a-b`` and ``a_b`` are one.
+
+Attributes appear in the order of the middleware: address first (`address`), then identity, then bucket. Reading one
+that its middleware has not set yet is an `AttributeError`, which is a fault of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import falcon
+
+from s4gw.gateway.body import Body, open_body
+from s4gw.s3 import names, operation, uri
+
+if TYPE_CHECKING:
+    from s4gw.auth import Identity, Principal
+    from s4gw.backends.base import BucketInfo
+    from s4gw.gateway.services import Services
+    from s4gw.s3.operation import Operation
+
+RAW_REQUEST: Final = "s4gw.request"
+"""Environment key under which the worker hands over the HTTP parser's own request."""
+
+UNKNOWN_OPERATION: Final = "Unknown"
+"""In logs and metrics: a request that asks for nothing S3 knows."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a responder tells the log and the metrics about its request; all of it optional."""
+
+    codec: str = "-"
+    """Metadata name of the codec that most of the bytes went through."""
+    original_bytes: int = 0
+    """Bytes of object data before compression that this request stored."""
+    stored_bytes: int = 0
+    """Bytes that they take in the store."""
+    bytes_in: int = 0
+    """Body bytes taken from the client, decoded; counted by the body itself."""
+    bytes_out: int = 0
+    """Body bytes sent to the client."""
+    error: str = ""
+    """S3 code of the error that was answered."""
+
+
+class S3Request(falcon.Request):
+    """One S3 request.
+
+    Attributes:
+        services: The worker's services; set with the address.
+        request_id: Sixteen hexadecimal digits, also in ``x-amz-request-id``.
+        operation: What is asked for.
+        bucket: Name of the bucket, or "" for the service.
+        key: Key of the object as decoded UTF-8, or "".
+        query: Decoded parameters; of a repeated name the first value counts.
+        identity: Who asks, from authentication.
+        bucket_info: The bucket, loaded by authorization; None if there is none of that name.
+        facts: For the log and the metrics.
+    """
+
+    services: Services
+    operation: Operation
+    bucket: str
+    key: str
+    query: Mapping[str, str]
+    identity: Identity
+
+    def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
+        super().__init__(env, options)
+        self.request_id = ""
+        self.bucket = ""
+        self.key = ""
+        self.bucket_info: BucketInfo | None = None
+        self.facts = Facts()
+        self._s3_body: Body | None = None
+
+    # -- as sent ---------------------------------------------------------------------------------------------------
+    @property
+    def raw_target_text(self) -> str:
+        """The target of the request line, or what comes closest to it where a server does not keep it."""
+        target: str | None = self.env.get("RAW_URI")
+        if target is not None:
+            return target
+        path = quote(self.env["PATH_INFO"].encode("latin-1"), safe="/~")
+        query: str = self.env.get("QUERY_STRING", "")
+        return f"{path}?{query}" if query else path
+
+    @cached_property
+    def raw_target(self) -> tuple[str, str]:
+        """Path and query string, still percent-encoded, without the authority of an absolute target."""
+        path, _, query = self.raw_target_text.partition("?")
+        if not path.startswith("/") and "://" in path:
+            # RFC 9112, section 3.2.2: a server must accept the absolute form.
+            path = "/" + path.partition("://")[2].partition("/")[2]
+        return path, query
+
+    @property
+    def raw_path(self) -> str:
+        """Path as sent."""
+        return self.raw_target[0]
+
+    @property
+    def raw_query(self) -> str:
+        """Query string as sent, without the question mark."""
+        return self.raw_target[1]
+
+    @property
+    def secure(self) -> bool:
+        """The request came over TLS, here or at a trusted proxy."""
+        return bool(self.env["wsgi.url_scheme"] == "https")
+
+    @cached_property
+    def raw_headers(self) -> list[tuple[str, str]]:
+        """(lower-case name, value) in the order sent; bytes above 127 as Latin-1."""
+        parsed = self.env.get(RAW_REQUEST)
+        if parsed is not None:
+            return [(name.lower(), value) for name, value in parsed.headers]
+        return _headers_of(self.env)
+
+    @cached_property
+    def header_map(self) -> Mapping[str, str]:
+        """Lower-case name -> value; repeated headers joined by commas."""
+        headers: dict[str, str] = {}
+        for name, value in self.raw_headers:
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return headers
+
+    # -- what it means ---------------------------------------------------------------------------------------------
+    def address(self, services: Services) -> None:
+        """Find bucket, key, query and operation.
+
+        Raises: InvalidURI, KeyTooLongError, MethodNotAllowed, NotImplemented_ and what else the target deserves.
+        """
+        self.services = services
+        headers = self.header_map
+        path, self.query = uri.split_target(self.raw_target_text)
+        domains = services.settings.domains
+        virtual = uri.bucket_from_host(headers.get("host", ""), domains) if domains else None
+        if virtual is None:
+            self.bucket, self.key = uri.split_path(path)
+        else:
+            self.bucket, self.key = virtual, path[1:]
+        if self.key:
+            names.check_key(self.key)
+        self.operation = operation.match(
+            self.method, bucket=bool(self.bucket), key=bool(self.key), query=self.query, headers=headers
+        )
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        return self.identity.principal
+
+    @property
+    def operation_name(self) -> str:
+        """Name of the operation for logs, also when the address was never found."""
+        found: Operation | None = getattr(self, "operation", None)
+        return UNKNOWN_OPERATION if found is None else found.name
+
+    @property
+    def access_key(self) -> str:
+        """Access key id for logs; empty for anonymous requests and those that failed to authenticate."""
+        found: Identity | None = getattr(self, "identity", None)
+        return "" if found is None else found.principal.access_key
+
+    @property
+    def body(self) -> Body:
+        """The body, decoded and checked; opened on first use, which is after authentication."""
+        if self._s3_body is None:
+            required = self.operation.streams and self.method == "PUT"
+            self._s3_body = open_body(self.env, self.header_map, self.identity.payload, required=required)
+        return self._s3_body
+
+    @property
+    def body_opened(self) -> Body | None:
+        """The body if anybody asked for it."""
+        return self._s3_body
+
+    def authorize(self, operation_name: str, bucket: str, key: str, version_id: str | None = None) -> None:
+        """Decide on something beside the request's own target: a copy's source, one key of DeleteObjects.
+
+        Raises: AccessDenied, NoSuchBucket.
+        """
+        self.services.authorizer.authorize(self, operation_name, bucket, key, version_id)
+
+
+def _headers_of(env: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Headers from a WSGI environment, for servers that keep no list of their own."""
+    headers = [(name[5:].replace("_", "-").lower(), str(env[name])) for name in env if name.startswith("HTTP_")]
+    found = [(name, str(env[name])) for name in ("CONTENT_TYPE", "CONTENT_LENGTH") if env.get(name)]
+    headers.extend((name.replace("_", "-").lower(), value) for name, value in found)
+    return headers

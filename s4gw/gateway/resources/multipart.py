@@ -1,0 +1,232 @@
+"""Multipart uploads, operation by operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from s4gw.backends.base import PartInfo, StoredObject, Upload
+from s4gw.checksum import Algorithm
+from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters, quoted, timestamp
+from s4gw.gateway.resources.body_checks import read_document
+from s4gw.gateway.resources.grants import user
+from s4gw.gateway.resources.listing import encoder, page_size
+from s4gw.gateway.resources.object_put import check_length
+from s4gw.gateway.resources.part_number import part_number
+from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_conditions
+from s4gw.objects import DEFAULT_ALGORITHM, Completion
+from s4gw.s3 import checksums
+from s4gw.s3.errors import InvalidRequest, NoSuchUpload
+from s4gw.s3.multipart import choose_checksum_type
+
+if TYPE_CHECKING:
+    import falcon
+
+    from s4gw.gateway.request import S3Request
+
+PAGE_MAX: Final = 1000
+
+
+def location(req: S3Request) -> str:
+    """URL of the request's object, as the client addressed this server."""
+    scheme = "https" if req.secure else "http"
+    return f"{scheme}://{req.header_map.get('host', '')}/{req.bucket}/{quote(req.key)}"
+
+
+class CreateMultipartUpload(Resource):
+    """Start an upload; what the object will be is said here."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Without a checksum algorithm, S3's default for the whole object."""
+        sent = req.header_map
+        chosen = checksums.parse_algorithm(sent.get("x-amz-checksum-algorithm"))
+        algorithm = chosen or DEFAULT_ALGORITHM
+        kind = choose_checksum_type(chosen, sent.get("x-amz-checksum-type")) or "FULL_OBJECT"
+        upload = Upload(
+            key=req.key,
+            upload_id=f"{self.services.ids()}{self.services.ids()}".lower(),
+            started_ms=int(self.services.clock() * 1000),
+            meta=meta_of(req),
+            initiator=req.principal.owner_id,
+            checksum_algorithm=algorithm.value,
+            checksum_type=kind,
+            checksum_chosen=chosen is not None,
+        )
+        self.backend.create_upload(req.bucket, upload)
+        result: dict[str, Any] = {"Bucket": req.bucket, "Key": req.key, "UploadId": upload.upload_id}
+        if chosen is not None:
+            result |= {"ChecksumAlgorithm": algorithm.value, "ChecksumType": kind}
+        answer(req, resp, result)
+
+
+class UploadPart(Resource):
+    """One part, squished as it arrives."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Uploading a number again replaces the part."""
+        number = part_number(req)
+        check_length(req.body.length)
+        upload = self.backend.get_upload(req.bucket, req.key, req.query["uploadId"])
+        default = Algorithm(upload.checksum_algorithm) if upload.checksum_algorithm else DEFAULT_ALGORITHM
+        plan = digest_plan(req, default)
+        if plan.kept is not default and upload.checksum_chosen:
+            raise InvalidRequest(
+                f"Checksum Type mismatch occurred, expected checksum Type: {default.value.lower()}, "
+                f"actual checksum Type: {plan.kept.value.lower()}"
+            )
+        part = self.objects.put_part(req.bucket, upload, number, req.body, plan)
+        req.facts.codec = part.codec
+        req.facts.original_bytes, req.facts.stored_bytes = part.size, part.stored_size
+        resp.set_header("ETag", quoted(part.etag))
+        for name, value in part.checksums.items():
+            resp.set_header(f"x-amz-checksum-{name.lower()}", value)
+        resp.content_length = 0
+
+
+class CompleteMultipartUpload(Resource):
+    """Make the object of its parts."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """A retry of a Complete that succeeded gets the same answer."""
+        params = parameters(req, read_document(req, XML_BODY_BYTES_MAX))
+        upload_id = req.query["uploadId"]
+        try:
+            upload = self.backend.get_upload(req.bucket, req.key, upload_id)
+            obj = self.objects.complete(req.bucket, upload, _completion(req, params))
+        except NoSuchUpload:
+            done = self.backend.completed_upload(req.bucket, req.key, upload_id)
+            if done is None:
+                raise
+            obj = done
+        req.facts.codec = obj.meta.codec
+        answer(req, resp, self._result(req, obj))
+
+    def _result(self, req: S3Request, obj: StoredObject) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "Location": location(req),
+            "Bucket": req.bucket,
+            "Key": req.key,
+            "ETag": quoted(obj.etag),
+        }
+        for name, value in obj.meta.checksums.items():
+            result[f"Checksum{name}"] = value
+            result["ChecksumType"] = obj.meta.checksum_type
+        if req.bucket_info is not None and req.bucket_info.versioning:
+            result["VersionId"] = obj.version_id
+        return result
+
+
+def _completion(req: S3Request, params: dict[str, Any]) -> Completion:
+    sent = req.header_map
+    size = sent.get("x-amz-mp-object-size")
+    if size is not None and not (size.isascii() and size.isdigit()):
+        raise InvalidRequest("Value for x-amz-mp-object-size header is invalid.")
+    whole = next(
+        ((algorithm, sent[header]) for header, algorithm in checksums.BY_HEADER.items() if header in sent), None
+    )
+    return Completion(
+        parts=(params.get("MultipartUpload") or {}).get("Parts") or (),
+        conditions=write_conditions(sent),
+        object_size=None if size is None else int(size),
+        algorithm=whole[0] if whole else None,
+        checksum=whole[1] if whole else "",
+        checksum_type=sent.get("x-amz-checksum-type", ""),
+    )
+
+
+class AbortMultipartUpload(Resource):
+    """Give an upload and its parts up."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Answer 204."""
+        self.backend.abort_upload(req.bucket, req.key, req.query["uploadId"])
+        answer(req, resp, {})
+
+
+class ListParts(Resource):
+    """Parts uploaded so far, sizes and ETags of the originals."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """One page."""
+        params = parameters(req)
+        upload = self.backend.get_upload(req.bucket, req.key, params["UploadId"])
+        limit = page_size(params, "MaxParts", PAGE_MAX)
+        after = int(params.get("PartNumberMarker") or 0)
+        found = self.backend.list_parts(req.bucket, req.key, upload.upload_id, after=after, limit=limit + 1)
+        page = found[:limit]
+        result: dict[str, Any] = {
+            "Bucket": req.bucket,
+            "Key": req.key,
+            "UploadId": upload.upload_id,
+            "PartNumberMarker": after,
+            "NextPartNumberMarker": page[-1].number if page else 0,
+            "MaxParts": limit,
+            "IsTruncated": len(found) > len(page),
+            "Parts": [_part_entry(part) for part in page],
+            "Initiator": user(req, upload.initiator),
+            "Owner": user(req, upload.meta.owner),
+            "StorageClass": upload.meta.storage_class,
+        }
+        if upload.checksum_chosen:
+            result |= {"ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type}
+        answer(req, resp, result)
+
+
+def _part_entry(part: PartInfo) -> dict[str, Any]:
+    return {
+        "PartNumber": part.number,
+        "LastModified": timestamp(part.modified_ms),
+        "ETag": quoted(part.etag),
+        "Size": part.size,
+    } | {f"Checksum{name}": value for name, value in part.checksums.items()}
+
+
+class ListMultipartUploads(Resource):
+    """Uploads in progress in a bucket."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """One page, by key, then by start."""
+        params = parameters(req)
+        encode = encoder(params)
+        limit = page_size(params, "MaxUploads", PAGE_MAX)
+        key_marker, upload_marker = params.get("KeyMarker") or "", params.get("UploadIdMarker") or ""
+        page = self.backend.list_uploads(
+            req.bucket,
+            prefix=params.get("Prefix") or "",
+            delimiter=params.get("Delimiter") or "",
+            after_key=key_marker,
+            after_upload_id=upload_marker if key_marker else "",
+            limit=limit,
+        )
+        result: dict[str, Any] = {
+            "Bucket": req.bucket,
+            "KeyMarker": encode(key_marker),
+            "UploadIdMarker": upload_marker,
+            "Prefix": encode(params.get("Prefix") or ""),
+            "MaxUploads": limit,
+            "IsTruncated": page.truncated,
+            "Uploads": [
+                {
+                    "Key": encode(upload.key),
+                    "UploadId": upload.upload_id,
+                    "Initiated": timestamp(upload.started_ms),
+                    "StorageClass": upload.meta.storage_class,
+                    "Owner": user(req, upload.meta.owner),
+                    "Initiator": user(req, upload.initiator),
+                }
+                | (
+                    {"ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type}
+                    if upload.checksum_chosen
+                    else {}
+                )
+                for upload in page.uploads
+            ],
+            "CommonPrefixes": [{"Prefix": encode(prefix)} for prefix in page.prefixes],
+        }
+        if params.get("Delimiter"):
+            result["Delimiter"] = encode(params["Delimiter"])
+        if params.get("EncodingType"):
+            result["EncodingType"] = params["EncodingType"]
+        if page.truncated:
+            result |= {"NextKeyMarker": encode(page.next_key), "NextUploadIdMarker": page.next_upload_id}
+        answer(req, resp, result)

@@ -1,0 +1,220 @@
+"""Reading objects: GetObject, HeadObject, GetObjectAttributes."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from s4gw.gateway.middleware.authorization import looked_up
+from s4gw.gateway.resources.base import Resource, answer, parameters, quoted, timestamp
+from s4gw.gateway.resources.part_number import part_number
+from s4gw.s3 import conditions, headers
+from s4gw.s3.errors import InvalidArgument, InvalidPartNumber, InvalidRequest, MethodNotAllowed, NoSuchKey, NotModified
+from s4gw.s3.range import ByteRange, parse_range
+
+if TYPE_CHECKING:
+    import falcon
+
+    from s4gw.backends.base import StoredObject
+    from s4gw.gateway.request import S3Request
+
+PARTS_MAX: Final = 1000
+CHECKSUM_HEADER: Final = "x-amz-checksum-"
+
+
+def load(resource: Resource, req: S3Request) -> StoredObject:
+    """The version of the object that *req* names.
+
+    Raises: NoSuchKey, NoSuchVersion, MethodNotAllowed for a delete marker that is named by its version.
+    """
+    version_id = req.query.get("versionId")
+    if version_id == "":
+        raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId")
+    # Authorization has looked already where the object itself decides who may read it.
+    obj = looked_up(req, req.bucket, req.key, version_id) or resource.backend.head_object(
+        req.bucket, req.key, version_id
+    )
+    if not obj.delete_marker:
+        return obj
+    marker = {"x-amz-delete-marker": "true", "x-amz-version-id": obj.version_id}
+    if version_id:
+        marker["Last-Modified"] = http_date(obj.modified_ms)
+        raise MethodNotAllowed(headers=marker, Method=req.method, ResourceType="DeleteMarker")
+    raise NoSuchKey(headers=marker, Key=req.key)
+
+
+def http_date(modified_ms: int) -> str:
+    """A stored time as HTTP headers carry it, whole seconds."""
+    return email.utils.formatdate(modified_ms // 1000, usegmt=True)
+
+
+def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
+    """Response headers that GET and HEAD share, without the length and range."""
+    meta = obj.meta
+    found = {
+        "ETag": quoted(obj.etag),
+        "Last-Modified": http_date(obj.modified_ms),
+        "Accept-Ranges": "bytes",
+        "Content-Type": "binary/octet-stream",
+    }
+    found.update({_title(name): value for name, value in meta.headers.items()})
+    found.update({f"x-amz-meta-{name}": value for name, value in meta.metadata.items()})
+    if req.bucket_info is not None and req.bucket_info.versioning:
+        found["x-amz-version-id"] = obj.version_id
+    if meta.tags:
+        found["x-amz-tagging-count"] = str(len(meta.tags))
+    if meta.storage_class != "STANDARD":
+        found["x-amz-storage-class"] = meta.storage_class
+    return found
+
+
+def _title(name: str) -> str:
+    return name if name.startswith("x-amz-") else name.title()
+
+
+def checksum_headers(obj: StoredObject) -> dict[str, str]:
+    """Stored checksums, given when ``x-amz-checksum-mode: ENABLED`` asks for them."""
+    found = {f"{CHECKSUM_HEADER}{name.lower()}": value for name, value in obj.meta.checksums.items()}
+    if found:
+        found["x-amz-checksum-type"] = obj.meta.checksum_type
+    return found
+
+
+def overrides(req: S3Request) -> dict[str, str]:
+    """``response-*`` query parameters, which only signed requests may use."""
+    found = headers.overrides_from(req.query)
+    if found and req.principal.anonymous:
+        raise InvalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+    return found
+
+
+class _ReadObject(Resource):
+    """What GET and HEAD share."""
+
+    def _describe(self, req: S3Request, resp: falcon.Response) -> tuple[StoredObject, int, int]:
+        """Set status and headers. Returns: the object and the half-open range of the original to send."""
+        obj = load(self, req)
+        sent = req.header_map
+        try:
+            conditions.check_read(
+                etag=obj.etag,
+                modified_ms=obj.modified_ms,
+                if_match=sent.get("if-match"),
+                if_none_match=sent.get("if-none-match"),
+                if_modified_since=sent.get("if-modified-since"),
+                if_unmodified_since=sent.get("if-unmodified-since"),
+            )
+        except NotModified as error:
+            error.headers["Last-Modified"] = http_date(obj.modified_ms)
+            raise
+        found = object_headers(req, obj)
+        found.update(overrides(req))
+        part, part_found = self._part(req, obj)
+        span = part or parse_range(sent.get("range"), obj.size)
+        found.update(part_found)
+        if span is None:
+            start, end = 0, obj.size
+            if sent.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+                found.update(checksum_headers(obj))
+        else:
+            start, end = span.start, span.end
+            if obj.size:
+                resp.status = 206
+                found["Content-Range"] = f"bytes {start}-{end - 1}/{obj.size}"
+        found["Content-Length"] = str(end - start)
+        resp.set_headers(found)
+        req.facts.codec = obj.meta.codec
+        return obj, start, end
+
+    def _part(self, req: S3Request, obj: StoredObject) -> tuple[ByteRange | None, Mapping[str, str]]:
+        """The range of ``partNumber`` and the headers that go with it."""
+        wanted = req.query.get("partNumber")
+        if wanted is None:
+            return None, {}
+        if "range" in req.header_map:
+            raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+        number = part_number(req)
+        parts = self.objects.parts(req.bucket, obj)
+        if not parts:
+            if number != 1:
+                raise InvalidPartNumber(PartNumberRequested=wanted, ActualPartCount="1")
+            return ByteRange(0, obj.size), {}
+        position = next((index for index, part in enumerate(parts) if part.number == number), None)
+        if position is None:
+            raise InvalidPartNumber(PartNumberRequested=wanted, ActualPartCount=str(len(parts)))
+        start = sum(part.original_size for part in parts[:position])
+        part = parts[position]
+        found = {"x-amz-mp-parts-count": str(len(parts))}
+        if req.header_map.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+            found.update({f"{CHECKSUM_HEADER}{name.lower()}": value for name, value in part.checksums.items()})
+        return ByteRange(start, start + part.original_size), found
+
+
+class HeadObject(_ReadObject):
+    """Everything about an object but its bytes."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Headers only."""
+        self._describe(req, resp)
+
+
+class GetObject(_ReadObject):
+    """The original, whole or in part."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Small bodies go out with the header; longer ones stream, decoded ahead by a few frames."""
+        obj, start, end = self._describe(req, resp)
+        blocks = self.objects.read(req.bucket, obj, start, end)
+        if end - start <= self.objects.squisher.frame_bytes:
+            resp.data = b"".join(blocks)
+        else:
+            resp.stream = blocks
+
+
+class GetObjectAttributes(Resource):
+    """ETag, checksums, parts, size and storage class in one document."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Only the attributes that the client asks for."""
+        params = parameters(req)
+        wanted = {name for item in params["ObjectAttributes"] for name in item.replace(" ", "").split(",")}
+        obj = load(self, req)
+        result: dict[str, Any] = {"LastModified": timestamp(obj.modified_ms)}
+        if req.bucket_info is not None and req.bucket_info.versioning:
+            result["VersionId"] = obj.version_id
+        if "ETag" in wanted:
+            result["ETag"] = obj.etag
+        if "Checksum" in wanted and obj.meta.checksums:
+            result["Checksum"] = {
+                f"Checksum{name}": value.partition("-")[0] for name, value in obj.meta.checksums.items()
+            } | {"ChecksumType": obj.meta.checksum_type}
+        if "ObjectSize" in wanted:
+            result["ObjectSize"] = obj.size
+        if "StorageClass" in wanted:
+            result["StorageClass"] = obj.meta.storage_class
+        if "ObjectParts" in wanted and obj.meta.parts:
+            result["ObjectParts"] = self._parts(req, obj, params)
+        answer(req, resp, result)
+
+    def _parts(self, req: S3Request, obj: StoredObject, params: dict[str, Any]) -> dict[str, Any]:
+        largest = min(params.get("MaxParts", PARTS_MAX), PARTS_MAX)
+        after = int(params.get("PartNumberMarker") or 0)
+        parts = self.objects.parts(req.bucket, obj)
+        rest = [part for part in parts if part.number > after]
+        shown = rest[:largest]
+        found: dict[str, Any] = {
+            "TotalPartsCount": len(parts),
+            "PartNumberMarker": after,
+            "NextPartNumberMarker": shown[-1].number if shown else after,
+            "MaxParts": largest,
+            "IsTruncated": len(rest) > len(shown),
+        }
+        # As S3: parts are listed one by one only where the client chose a checksum for them.
+        if obj.meta.checksums:
+            found["Parts"] = [
+                {"PartNumber": part.number, "Size": part.original_size}
+                | {f"Checksum{name}": value for name, value in part.checksums.items()}
+                for part in shown
+            ]
+        return found

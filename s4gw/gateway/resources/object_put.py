@@ -1,0 +1,64 @@
+"""Writing objects: PutObject and PostObject (browser form)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from s4gw.gateway.resources.base import Resource, quoted
+from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_conditions
+from s4gw.s3.errors import EntityTooLarge, InvalidRequest
+
+if TYPE_CHECKING:
+    import falcon
+
+    from s4gw.gateway.request import S3Request
+    from s4gw.objects import Written
+
+OBJECT_BYTES_MAX: Final = 5 * 1024**3
+"""One PUT or one part, as in S3."""
+
+
+def check_length(length: int | None) -> None:
+    """Raises: EntityTooLarge before a byte of the body is read."""
+    if length is not None and length > OBJECT_BYTES_MAX:
+        raise EntityTooLarge(ProposedSize=str(length), MaxSizeAllowed=str(OBJECT_BYTES_MAX))
+
+
+def written_headers(req: S3Request, written: Written) -> dict[str, str]:
+    """Headers of a successful write."""
+    meta = written.object.meta
+    found = {"ETag": quoted(written.object.etag)}
+    for name, value in meta.checksums.items():
+        found[f"x-amz-checksum-{name.lower()}"] = value
+        found["x-amz-checksum-type"] = meta.checksum_type
+    if req.bucket_info is not None and req.bucket_info.versioning:
+        found["x-amz-version-id"] = written.object.version_id
+    return found
+
+
+def note(req: S3Request, written: Written) -> None:
+    """Tell log and metrics what squishing made of the body."""
+    req.facts.codec = written.codec
+    req.facts.original_bytes = written.size
+    req.facts.stored_bytes = written.stored_size
+
+
+class PutObject(Resource):
+    """Store a body as the current version of a key."""
+
+    def respond(self, req: S3Request, resp: falcon.Response) -> None:
+        """Durable before the answer; nothing is visible when anything about the body is wrong."""
+        if "x-amz-write-offset-bytes" in req.header_map:
+            raise InvalidRequest("Appending is for directory buckets")
+        check_length(req.body.length)
+        written = self.objects.put(
+            req.bucket,
+            req.key,
+            req.body,
+            meta=meta_of(req),
+            plan=digest_plan(req),
+            conditions=write_conditions(req.header_map),
+        )
+        note(req, written)
+        resp.set_headers(written_headers(req, written))
+        resp.content_length = 0

@@ -1,0 +1,113 @@
+"""What an upload says about itself in headers: metadata, tags, ACL, digests, preconditions.
+
+Shared by PutObject, PostObject, CopyObject and the multipart operations, so that each header means the same in all.
+Headers that promise what is not enforced yet (encryption, Object Lock) are refused, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from s4gw.auth import PayloadMode
+from s4gw.backends.base import Conditions, ObjectMeta
+from s4gw.bucketconfig import tagging
+from s4gw.checksum import Algorithm
+from s4gw.gateway.resources import grants
+from s4gw.objects import DEFAULT_ALGORITHM, DigestPlan, Expected
+from s4gw.s3 import checksums, headers
+from s4gw.s3.errors import (
+    InvalidRequest,
+    InvalidStorageClass,
+    XAmzContentSHA256Mismatch,
+)
+from s4gw.s3.errors import NotImplemented as S3NotImplemented
+
+if TYPE_CHECKING:
+    from s4gw.gateway.request import S3Request
+
+STORAGE_CLASSES: Final = frozenset(
+    {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
+)
+"""Classes whose objects can be read at once; they are kept and shown, and stored alike."""
+REFUSED_PREFIXES: Final = {
+    "x-amz-server-side-encryption": "Server-side encryption is not implemented yet",
+}
+LOCK_PREFIX: Final = "x-amz-object-lock-"
+
+
+def refuse_unkept_promises(sent: Mapping[str, str]) -> None:
+    """Raises: NotImplemented, InvalidRequest for headers whose promise would not be kept."""
+    for name in sent:
+        for prefix, why in REFUSED_PREFIXES.items():
+            if name.startswith(prefix):
+                raise S3NotImplemented(why, Header=name)
+        if name.startswith(LOCK_PREFIX):
+            raise InvalidRequest("Bucket is missing Object Lock Configuration")
+
+
+def storage_class_of(sent: Mapping[str, str]) -> str:
+    """The storage class to show. Raises: InvalidStorageClass."""
+    wanted = sent.get("x-amz-storage-class", "STANDARD")
+    if wanted not in STORAGE_CLASSES:
+        raise InvalidStorageClass(StorageClassRequested=wanted)
+    return wanted
+
+
+def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta:
+    """Metadata of the object that *req* uploads.
+
+    Args:
+        req: The request; its principal becomes the owner.
+        sent: Header-like fields, lower-case; the request's own headers when left out (a POST form brings its own).
+
+    Raises: MetadataTooLarge, InvalidTag, InvalidStorageClass, NotImplemented, AccessControlListNotSupported ...
+    """
+    fields = req.header_map if sent is None else sent
+    refuse_unkept_promises(fields)
+    owner, acl = grants.object_owner_and_acl(req, fields)
+    return ObjectMeta(
+        owner=owner,
+        headers=headers.system_from(fields),
+        metadata=headers.metadata_from(fields),
+        tags=tagging.parse_header(fields["x-amz-tagging"]) if fields.get("x-amz-tagging") else {},
+        acl=acl,
+        storage_class=storage_class_of(fields),
+    )
+
+
+def digest_plan(
+    req: S3Request, default: Algorithm = DEFAULT_ALGORITHM, *, fields: Mapping[str, str] | None = None
+) -> DigestPlan:
+    """Digests that the body of *req* must have, and the checksum to keep.
+
+    Args:
+        req: The request.
+        default: Checksum to keep where the client names none.
+        fields: Fields of a form, which stand in for headers.
+
+    Raises: InvalidDigest, InvalidRequest (malformed, unknown or several checksums).
+    """
+    declared = checksums.declared(req.header_map if fields is None else fields)
+    expected: list[Expected] = []
+    if declared.md5 is not None:
+        expected.append(Expected(Algorithm.MD5, declared.md5))
+    if declared.algorithm is not None and declared.value is not None:
+        expected.append(Expected(declared.algorithm, declared.value))
+    payload = req.identity.payload
+    if payload.mode is PayloadMode.SIGNED and payload.sha256 is not None:
+        expected.append(Expected(Algorithm.SHA256, bytes.fromhex(payload.sha256), XAmzContentSHA256Mismatch))
+    return DigestPlan(
+        kept=declared.algorithm or default,
+        expected=tuple(expected),
+        trailer=declared.algorithm if declared.in_trailer else None,
+    )
+
+
+def write_conditions(sent: Mapping[str, str]) -> Conditions:
+    """If-Match and If-None-Match of a write."""
+    match, none_match = sent.get("if-match"), sent.get("if-none-match")
+    return Conditions(
+        if_match=None if match is None else match.strip().strip('"'),
+        if_none_match=None if none_match is None else none_match.strip().strip('"'),
+    )

@@ -1,0 +1,375 @@
+"""Our gunicorn worker: every touch of gunicorn's internals is in this module.
+
+What it changes in the threaded worker of gunicorn 27:
+
+- A connection stays in its thread while requests keep coming. gunicorn takes each request of a kept-alive connection
+  through its main thread, which costs more than a small request itself (two thread switches and a fight for the
+  interpreter lock; 110 against 146-310 us per request).
+- Header and first block of an answer leave in one system call, from where they lie.
+- ``100 Continue`` is sent when the application reads the body, not before it is asked: a refused upload ends with its
+  error instead of a broken connection.
+- The environment carries the parser's own request (``s4gw.request``), so that names with ``_`` survive, and no
+  ``HTTP_*`` variables, which nobody reads.
+- A connection that has not been read to its end is closed without a reset, in its thread, not in the main one.
+- Every wait for a client has a limit.
+- Requests that the HTTP parser refuses get S3's error document.
+
+Should gunicorn change underneath, `internals_missing` says so and `worker_class` falls back to its own worker; the
+application then reads bodies through ``wsgi.input`` and headers from the environment. Hooks of gunicorn's
+configuration that run per request (``pre_request``, ``post_request``) and its access log are not served.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from gunicorn import util
+from gunicorn.http import wsgi
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.http.message import Request
+from gunicorn.workers import gthread
+
+from s4gw.gateway import connection
+from s4gw.s3 import xml_write
+from s4gw.s3.errors import BadRequest, InternalError, InvalidURI, RequestHeaderSectionTooLarge, S3Error
+from s4gw.s3.errors import NotImplemented as S3NotImplemented
+
+SERVER_NAME: Final = "S4GW"
+LINGER_MS: Final = 20
+"""How long a thread waits for the next request of its connection; SDKs send it within one or two round trips."""
+FIRST_BYTE_S: Final = 5.0
+"""Longest wait of a thread for the first byte of a new connection; the main thread goes on waiting for it."""
+DRAIN_BYTES_MAX: Final = 64 * 1024
+"""Unread body up to which a connection is kept: gunicorn reads and drops as much (`Parser.finish_body`)."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_HEADER_END: Final = b"\r\n"
+
+_DEFER: Final = getattr(gthread, "_DEFER", None)
+
+
+class BrokenAnswerError(ConnectionError):
+    """An answer ended before its announced length; what went wrong has been accounted for."""
+
+
+class Expectation:
+    """A client that waits for ``100 Continue``."""
+
+    __slots__ = ("_sock", "pending")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.pending = True
+
+    def meet(self) -> None:
+        """Tell the client to send its body; does nothing the second time."""
+        if self.pending:
+            self.pending = False
+            try:
+                self._sock.sendall(_CONTINUE)
+            except OSError:
+                return  # the read that follows finds out
+
+
+class S4Response(wsgi.Response):  # type: ignore[misc] # gunicorn ships no types
+    """gunicorn's response, with header and first block in one write."""
+
+    def __init__(self, req: Any, sock: socket.socket, cfg: Any, expectation: Expectation | None) -> None:
+        super().__init__(req, sock, cfg)
+        self.version = SERVER_NAME
+        self.headers_sent = False
+        self._expectation = expectation
+
+    def should_close(self) -> bool:
+        """Also when the client may go on sending a body that nobody reads."""
+        if self._expectation is not None and self._expectation.pending:
+            return True
+        return _unread(self.req) > DRAIN_BYTES_MAX or bool(super().should_close())
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a block of the body, with the header if that has not left yet."""
+        if self._omits_body:
+            self.send_headers()
+            return
+        size = len(data)
+        if self.response_length is not None:
+            # SECURITY: never more than announced, it would be taken for the next answer.
+            size = min(size, self.response_length - self.sent)
+            if size < len(data):
+                data = memoryview(data)[:size]
+        if not size:
+            return
+        self.sent += size
+        pieces: list[bytes | bytearray | memoryview] = []
+        if not self.headers_sent:
+            pieces.append(self._header())
+            self.headers_sent = True
+        if self.chunked:
+            pieces += (b"%X\r\n" % size, data, _HEADER_END)
+        else:
+            pieces.append(data)
+        connection.send(self.sock, pieces)
+
+    def send_headers(self) -> None:
+        """Send the header alone: answers without a body."""
+        if not self.headers_sent:
+            connection.send(self.sock, [self._header()])
+            self.headers_sent = True
+
+    def close(self) -> None:
+        """End the answer; one that is shorter than announced cannot be followed by another."""
+        self.send_headers()
+        if self.chunked:
+            connection.send(self.sock, [b"0\r\n\r\n"])
+        elif self.response_length is not None and self.sent < self.response_length and not self._omits_body:
+            self.force_close()
+
+    def _header(self) -> bytes:
+        lines = self.default_headers()
+        lines.extend([f"{name}: {value}\r\n" for name, value in self.headers])
+        lines.append("\r\n")
+        return "".join(lines).encode("latin-1")
+
+
+class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
+    """The threaded worker, with connections that stay in their threads."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._outstanding = 0  # connections handed to the pool, counted by the main thread alone
+        self._nudge = -1
+        self._environ: dict[str, Any] = {}
+
+    def init_process(self) -> None:
+        """After the fork: the descriptor by which the main thread asks lingering threads to let go."""
+        self._nudge = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+        self._environ = wsgi.base_environ(self.cfg) | {"wsgi.multithread": True, "SERVER_SOFTWARE": SERVER_NAME}
+        super().init_process()
+
+    # -- main thread -----------------------------------------------------------------------------------------------
+    def enqueue_req(self, conn: Any) -> None:
+        """Hand a connection to the pool; with no thread free, ask one that only lingers to let go."""
+        if self._outstanding >= self.cfg.threads:
+            os.eventfd_write(self._nudge, 1)
+        self._outstanding += 1
+        super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Take a connection back from the pool; a closed one was closed by its thread."""
+        self._outstanding -= 1
+        if not fs.cancelled() and fs.exception() is None and fs.result():
+            super().finish_request(conn, fs)
+            return
+        self.nr_conns -= 1
+        util.close(conn.sock)
+
+    # -- pool threads ----------------------------------------------------------------------------------------------
+    def handle(self, conn: Any) -> object:
+        """Serve requests of *conn* until it is closed (False), goes quiet (True) or has not begun yet."""
+        if not conn.initialized and not conn.data_ready and not connection.readable(conn.sock, FIRST_BYTE_S):
+            return _DEFER
+        keep = False
+        try:
+            conn.sock.setblocking(True)
+            if not conn.initialized:
+                connection.limit_waiting(conn.sock)
+                conn.init()
+            if conn.is_http2:
+                self.handle_http2(conn)
+            else:
+                keep = self._serve(conn)
+        except OSError as error:
+            self.log.debug("connection failed: %s", error)
+        finally:
+            if not keep:
+                connection.close(conn.sock, unread=_left_behind(conn))
+        return keep
+
+    def _serve(self, conn: Any) -> bool:
+        """Serve requests while they come. Returns: the connection is quiet and to be kept."""
+        try:
+            while True:
+                req = next(conn.parser)
+                if not self.handle_request(req, conn):
+                    return False
+                if _unread(req) and not self._keepalive_after(conn, True):
+                    return False
+                if not conn.parser.unreader.buf.tell() and not self._more(conn.sock):
+                    return True
+        except (StopIteration, NoMoreData, BlockingIOError, ConnectionError) as error:
+            self.log.debug("connection ended: %s", type(error).__name__)
+        except ParseException as error:
+            self._refuse(conn, error)
+        except OSError as error:
+            self.log.debug("connection failed: %s", error)
+        except Exception:
+            # The application answers its own faults; what arrives here is one of the shell's.
+            self.log.exception("request failed outside the application")
+            _answer(conn.sock, InternalError())
+        return False
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        """Serve one request. Returns: the connection may be used again.
+
+        Raises: OSError of the connection, among them BrokenAnswerError.
+        """
+        expectation = Expectation(conn.sock) if req._expected_100_continue else None  # noqa: SLF001
+        resp = S4Response(req, conn.sock, self.cfg, expectation)
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+        if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:
+            resp.force_close()
+        environ = self._make_environ(req, conn)
+        if expectation is not None:
+            environ["s4gw.expectation"] = expectation
+        answer: Iterable[bytes] = self.wsgi(environ, resp.start_response)
+        try:
+            for block in answer:
+                resp.write(block)
+            resp.close()
+        except OSError:
+            raise
+        except Exception as error:
+            if not resp.headers_sent:
+                raise
+            # A client must not take what it has for the whole: cut the connection before the announced length.
+            raise BrokenAnswerError from error
+        finally:
+            close = getattr(answer, "close", None)
+            if close is not None:
+                close()
+        return not resp.should_close()
+
+    def _more(self, sock: Any) -> bool:
+        """Wait a moment for the next request, unless this thread is wanted elsewhere."""
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        poll.register(self._nudge, select.POLLIN)
+        ready = dict(poll.poll(LINGER_MS))
+        if self._nudge in ready:
+            # Even with a request at hand: whoever waits for a thread has waited longer.
+            try:
+                os.eventfd_read(self._nudge)
+            except BlockingIOError:
+                return sock.fileno() in ready  # another thread has let go already
+            return False
+        return sock.fileno() in ready
+
+    def _make_environ(self, req: Any, conn: Any) -> dict[str, Any]:
+        """The WSGI environment without ``HTTP_*``: headers are in ``s4gw.request``."""
+        environ = self._environ.copy()
+        client, server = conn.client, conn.server
+        environ["s4gw.request"] = req
+        environ["gunicorn.socket"] = conn.sock
+        environ["wsgi.input"] = req.body
+        environ["wsgi.url_scheme"] = req.scheme
+        environ["REQUEST_METHOD"] = req.method
+        environ["RAW_URI"] = req.uri
+        environ["QUERY_STRING"] = ""
+        environ["PATH_INFO"] = "/"
+        environ["SCRIPT_NAME"] = ""
+        environ["SERVER_PROTOCOL"] = f"HTTP/{req.version[0]}.{req.version[1]}"
+        if isinstance(client, tuple):
+            environ["REMOTE_ADDR"] = client[0]
+            environ["REMOTE_PORT"] = str(client[1])
+        else:
+            environ["REMOTE_ADDR"] = ""
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = _server(server)
+        return environ
+
+    def _refuse(self, conn: Any, error: ParseException) -> None:
+        """Answer a request that is not HTTP, or more of it than we take."""
+        self.log.info("refused request from %s: %s", conn.client[0] if conn.client else "", type(error).__name__)
+        _answer(conn.sock, refusal(error))
+        connection.close(conn.sock, unread=True)
+
+
+REFUSALS: Final[Sequence[tuple[type[ParseException], type[S3Error]]]] = (
+    (LimitRequestLine, InvalidURI),
+    (LimitRequestHeaders, RequestHeaderSectionTooLarge),
+    (UnsupportedTransferCoding, S3NotImplemented),
+    (ExpectationFailed, BadRequest),
+    (ParseException, BadRequest),
+)
+"""What a client is told when its request does not parse; the first row that fits."""
+
+
+def refusal(error: ParseException) -> S3Error:
+    """The S3 error for a request that the HTTP parser refused."""
+    return next(answer() for kind, answer in REFUSALS if isinstance(error, kind))
+
+
+def _answer(sock: Any, error: S3Error) -> None:
+    """Send an error from below the application, where there is no response object."""
+    request_id = os.urandom(8).hex().upper()
+    body = xml_write.error_document(error, resource="", request_id=request_id, host_id="")
+    reason = "Bad Request" if error.status < 500 else "Internal Server Error"  # noqa: PLR2004
+    header = (
+        f"HTTP/1.1 {error.status} {reason}\r\nServer: {SERVER_NAME}\r\nDate: {util.http_date()}\r\n"
+        f"Connection: close\r\nx-amz-request-id: {request_id}\r\nContent-Type: application/xml\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    try:
+        connection.send(sock, [header.encode("latin-1"), body])
+    except OSError:
+        return  # nobody listens any more
+
+
+def _unread(req: Any) -> float:
+    """Bytes of the body that are still to come, as far as that is known."""
+    body = req.body
+    if body.failed:
+        return float("inf")
+    reader = body.reader
+    if hasattr(reader, "length"):
+        return float(reader.length)
+    return float("inf") if reader.parser is not None else 0.0
+
+
+def _left_behind(conn: Any) -> bool:
+    """Whether the client may have sent what nobody has read."""
+    message = None if conn.parser is None or conn.is_http2 else conn.parser.mesg
+    return message is not None and _unread(message) > 0
+
+
+def _server(server: Any) -> tuple[str, str]:
+    if isinstance(server, tuple):
+        return str(server[0]), str(server[1])
+    return str(server), ""
+
+
+def internals_missing() -> list[str]:
+    """Names of gunicorn's internals that this module stands on and that are not there."""
+    wanted = (
+        (gthread, "_DEFER"),
+        (gthread.ThreadWorker, "enqueue_req"),
+        (gthread.ThreadWorker, "finish_request"),
+        (gthread.ThreadWorker, "_keepalive_after"),
+        (gthread.ThreadWorker, "handle_http2"),
+        (gthread.TConn, "init"),
+        (wsgi, "base_environ"),
+        (wsgi.Response, "default_headers"),
+        (wsgi.Response, "start_response"),
+        (Request, "set_body_reader"),
+    )
+    return [f"{getattr(owner, '__name__', owner)}.{name}" for owner, name in wanted if not hasattr(owner, name)]
+
+
+def worker_class() -> str:
+    """What to put into gunicorn's ``worker_class``: ours, or its own where ours cannot stand."""
+    return "gthread" if internals_missing() else f"{__name__}.{S4Worker.__name__}"

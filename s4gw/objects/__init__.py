@@ -1,0 +1,22 @@
+"""What the gateway is for: originals in, fewer stored bytes in the backend, the same originals out."""
+
+from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan, Digests, Expected
+from s4gw.objects.errors import DamagedObject, ObjectsError
+from s4gw.objects.multipart import Completion
+from s4gw.objects.receive import Source
+from s4gw.objects.service import FRAME_BYTES, Objects, Written, copied_meta
+
+__all__ = [
+    "DEFAULT_ALGORITHM",
+    "FRAME_BYTES",
+    "Completion",
+    "DamagedObject",
+    "DigestPlan",
+    "Digests",
+    "Expected",
+    "Objects",
+    "ObjectsError",
+    "Source",
+    "Written",
+    "copied_meta",
+]

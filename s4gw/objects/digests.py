@@ -1,0 +1,94 @@
+"""Running digests of one body, and what the client said that they must be.
+
+Each byte is hashed once per algorithm. MD5 (the ETag) is always there; the client's checksum, or CRC-64/NVME where it
+named none (as S3 does), is kept with the object; SHA-256 runs only for signed payloads. MD5 is by far the slowest, so
+it forms a lane of its own that may run beside the other ones.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from s4gw import checksum
+from s4gw.backends.base import Buffer
+from s4gw.checksum import Algorithm
+from s4gw.s3 import checksums
+from s4gw.s3.errors import BadDigest, S3Error
+
+DEFAULT_ALGORITHM: Final = Algorithm.CRC64NVME
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A digest that the client declared before the body; *error* is what S3 answers when it does not hold."""
+
+    algorithm: Algorithm
+    value: bytes
+    error: type[S3Error] = BadDigest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestPlan:
+    """What to compute of a body, what must hold, and what to keep.
+
+    Attributes:
+        kept: Checksum algorithm stored with the object or part.
+        expected: Digests declared in headers.
+        trailer: Algorithm whose value arrives after the body, in the trailer named by `checksum.HEADER`.
+    """
+
+    kept: Algorithm = DEFAULT_ALGORITHM
+    expected: tuple[Expected, ...] = ()
+    trailer: Algorithm | None = None
+
+    def algorithms(self) -> frozenset[Algorithm]:
+        """Every algorithm that has to run."""
+        declared = {item.algorithm for item in self.expected}
+        return frozenset({Algorithm.MD5, self.kept} | declared | ({self.trailer} if self.trailer else set()))
+
+
+class Digests:
+    """The running digests of one body, in two lanes that may be fed by two threads (each lane in order)."""
+
+    def __init__(self, plan: DigestPlan) -> None:
+        self._plan = plan
+        self._running = {algorithm: checksum.new(algorithm) for algorithm in plan.algorithms()}
+        self._others = [digest for algorithm, digest in self._running.items() if algorithm is not Algorithm.MD5]
+        self._md5 = self._running[Algorithm.MD5]
+
+    def update_md5(self, data: Buffer) -> None:
+        """Feed the slow lane."""
+        self._md5.update(data)
+
+    def update_others(self, data: Buffer) -> None:
+        """Feed the fast lane."""
+        for digest in self._others:
+            digest.update(data)
+
+    def update(self, data: Buffer) -> None:
+        """Feed both lanes from this thread."""
+        self._md5.update(data)
+        for digest in self._others:
+            digest.update(data)
+
+    def finish(self, trailers: Mapping[str, str]) -> dict[Algorithm, bytes]:
+        """Give the digests after the last byte, checked against all that the client declared.
+
+        Raises: BadDigest and the classes named in `Expected`; MalformedTrailerError when a promised trailer is missing.
+        """
+        values = {algorithm: digest.digest() for algorithm, digest in self._running.items()}
+        for item in self._plan.expected:
+            if item.error is BadDigest:
+                checksums.check_digest(item.algorithm, item.value, values[item.algorithm])
+            elif not hmac.compare_digest(item.value, values[item.algorithm]):
+                raise item.error
+        trailer = self._plan.trailer
+        if trailer is not None:
+            promise = checksums.Declared(algorithm=trailer, in_trailer=True)
+            sent = checksums.from_trailer(promise, trailers)
+            if sent is not None:
+                checksums.check_digest(trailer, sent, values[trailer])
+        return values

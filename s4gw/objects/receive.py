@@ -1,0 +1,265 @@
+"""Squishing a body on its way in: read, hash, choose a codec, compress and append, overlapped.
+
+A body of one frame is handled where it is, without a thread switch. A longer one runs as a pipeline: while frame n+1
+is read from the socket, frame n is hashed and compressed by the pool, and frames leave in order. At most
+`FRAMES_IN_FLIGHT` frames of original bytes exist per request, whatever the size of the body.
+
+Raw or framed: a body of a single frame that does not shrink is stored as it is; everything else is S4F2 frames.
+Longer incompressible bodies keep their frames (28 bytes per MiB), since those carry the checksum and the index that
+a ranged read verifies and seeks by.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from s4gw import checksum
+from s4gw.backends.base import Writer
+from s4gw.checksum import Algorithm
+from s4gw.codec import CodecId, Dispatcher, EncodedFrame, FrameIndex, Selection, encode_frame
+from s4gw.objects.buffers import BufferPool
+from s4gw.objects.digests import DigestPlan, Digests
+
+FRAMES_IN_FLIGHT: Final = 4
+INLINE_HASH_BYTES: Final = 256 * 1024  # below, a thread switch costs more than the MD5 beside the compressor saves
+
+
+class Source(Protocol):
+    """A body to read: `gateway.body.Body`, a decoded object, a form file."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes that the body will have, if that is known."""
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """Trailing headers, lower-case names, complete after the last byte."""
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill *view* as far as the body reaches; less than its length only at the end. Raises S3 errors."""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Frames and bytes by codec of one body."""
+
+    by_codec: dict[CodecId, tuple[int, int, int]] = field(default_factory=dict)
+    """Codec -> (frames, original bytes, stored bytes)."""
+
+    def count(self, codec: CodecId, original: int, stored: int) -> None:
+        """Add one frame."""
+        frames, before, after = self.by_codec.get(codec, (0, 0, 0))
+        self.by_codec[codec] = (frames + 1, before + original, after + stored)
+
+    def merge(self, other: Mapping[CodecId, tuple[int, int, int]]) -> None:
+        """Add the frames of another body."""
+        for codec, (frames, original, stored) in other.items():
+            have = self.by_codec.get(codec, (0, 0, 0))
+            self.by_codec[codec] = (have[0] + frames, have[1] + original, have[2] + stored)
+
+    def main_codec(self) -> CodecId:
+        """The codec that most original bytes went through."""
+        if not self.by_codec:
+            return CodecId.PASSTHROUGH
+        return max(self.by_codec, key=lambda codec: self.by_codec[codec][1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A body that lies, complete and checked, in a writer."""
+
+    size: int
+    digests: Mapping[Algorithm, bytes]
+    crc32c: int
+    framed: bool
+    index: FrameIndex
+    statistics: Statistics
+
+    @property
+    def md5_hex(self) -> str:
+        """The ETag of the body."""
+        return self.digests[Algorithm.MD5].hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Squisher:
+    """How this process squishes: codec chooser, frame size, threads and buffers. Shared by all requests."""
+
+    dispatcher: Dispatcher
+    pool: Executor
+    buffers: BufferPool
+
+    @property
+    def frame_bytes(self) -> int:
+        """Original bytes of a full frame."""
+        return self.buffers.size
+
+    def receive(self, source: Source, writer: Writer, plan: DigestPlan, *, raw_allowed: bool) -> Received:
+        """Read *source* to its end into *writer*.
+
+        Args:
+            source: The body; read to the end, which also makes it verify lengths and signatures.
+            writer: Staging area of the backend; the caller commits or aborts it.
+            plan: Digests to compute and check.
+            raw_allowed: A single incompressible frame may be stored without its header.
+
+        Raises: S3 errors of the source, the digests and the backend. Nothing is visible to clients yet.
+        """
+        digests = Digests(plan)
+        buffer = self.buffers.take()
+        view = memoryview(buffer)
+        room = len(buffer) if source.length is None else min(len(buffer), source.length + 1)
+        size = source.readinto(view[:room])
+        if size < room or source.length == size:
+            view.release()
+            try:
+                return self._receive_one(source, writer, digests, buffer, size, raw_allowed=raw_allowed)
+            finally:
+                self.buffers.give(buffer)
+        view.release()
+        return _Pipeline(self, source, writer, digests).run(buffer, size)
+
+    def _receive_one(  # noqa: PLR0913 - one body's state
+        self, source: Source, writer: Writer, digests: Digests, buffer: bytearray, size: int, *, raw_allowed: bool
+    ) -> Received:
+        index, statistics = FrameIndex(), Statistics()
+        crc32c = 0
+        framed = False
+        with memoryview(buffer) as whole, whole[:size] as view:
+            if size:
+                hashing: Future[None] | None = None
+                if size >= INLINE_HASH_BYTES:
+                    hashing = self.pool.submit(digests.update, view)
+                try:
+                    frame = encode_frame(view, self.dispatcher.choose(view, size))
+                finally:
+                    if hashing is not None:
+                        hashing.result()
+                if hashing is None:
+                    digests.update(view)
+                crc32c = frame.crc32c
+                framed = not (raw_allowed and frame.codec is CodecId.PASSTHROUGH)
+                stored = _write_frame(writer, frame, framed=framed)
+                if framed:
+                    index.append(size, stored)
+                statistics.count(frame.codec, size, stored)
+            _drain(source)
+            return Received(
+                size=size,
+                digests=digests.finish(source.trailers),
+                crc32c=crc32c,
+                framed=framed,
+                index=index,
+                statistics=statistics,
+            )
+
+
+def _write_frame(writer: Writer, frame: EncodedFrame, *, framed: bool) -> int:
+    if framed:
+        writer.write(frame.header, frame.payload)
+        return len(frame.header) + len(frame.payload)
+    writer.write(frame.payload)
+    return len(frame.payload)
+
+
+def _drain(source: Source) -> None:
+    """Meet the end of the body, so that its length, signatures and trailers have been checked."""
+    probe = bytearray(1)
+    if source.readinto(memoryview(probe)):
+        raise AssertionError("a source gave more bytes than its length")
+
+
+@dataclass(slots=True)
+class _Block:
+    """One frame's worth of original bytes and the work under way on it."""
+
+    buffer: bytearray
+    view: memoryview
+    size: int
+    hashed: list[Future[None]]
+    encoded: Future[EncodedFrame]
+
+
+class _Pipeline:
+    """The way of one long body; lives for one call of `run`."""
+
+    def __init__(self, squisher: Squisher, source: Source, writer: Writer, digests: Digests) -> None:
+        self._squisher = squisher
+        self._source = source
+        self._writer = writer
+        self._digests = digests
+        self._blocks: deque[_Block] = deque()
+        self._hashing: list[Future[None]] = []
+        self._index = FrameIndex()
+        self._statistics = Statistics()
+        self._selection = Selection(squisher.dispatcher)
+        self._crc32c = bytes(4)
+        self._size = 0
+
+    def run(self, buffer: bytearray, size: int) -> Received:
+        """Squish the body whose first *size* bytes already lie in *buffer*."""
+        pool = self._squisher.buffers
+        try:
+            view = memoryview(buffer)
+            size += self._source.readinto(view[size:]) if size < len(buffer) else 0
+            while size:
+                self._start(buffer, view, size)
+                buffer, view = bytearray(), memoryview(b"")
+                if len(self._blocks) >= FRAMES_IN_FLIGHT:
+                    self._finish_oldest()
+                buffer = pool.take()
+                view = memoryview(buffer)
+                size = self._source.readinto(view)
+            view.release()
+            pool.give(buffer)
+            while self._blocks:
+                self._finish_oldest()
+        finally:
+            self._settle()
+        return Received(
+            size=self._size,
+            digests=self._digests.finish(self._source.trailers),
+            crc32c=int.from_bytes(self._crc32c, "big"),
+            framed=True,
+            index=self._index,
+            statistics=self._statistics,
+        )
+
+    def _start(self, buffer: bytearray, view: memoryview, size: int) -> None:
+        """Hand one block to the pool: hashing in order, compression in any order."""
+        data = view[:size]
+        for future in self._hashing:  # a digest takes its blocks one after another
+            future.result()
+        submit = self._squisher.pool.submit
+        self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
+        encoded = submit(encode_frame, data, self._selection.choose(data, None))
+        self._blocks.append(_Block(buffer, data, size, self._hashing, encoded))
+
+    def _finish_oldest(self) -> None:
+        """Append the oldest frame and take its buffer back."""
+        block = self._blocks.popleft()
+        try:
+            frame = block.encoded.result()
+            stored = _write_frame(self._writer, frame, framed=True)
+            self._selection.observe(frame)
+            self._index.append(block.size, stored)
+            self._statistics.count(frame.codec, block.size, stored)
+            self._crc32c = checksum.combine(Algorithm.CRC32C, self._crc32c, frame.crc32c.to_bytes(4, "big"), block.size)
+            self._size += block.size
+        finally:
+            for future in block.hashed:
+                future.result()
+            block.view.release()
+        self._squisher.buffers.give(block.buffer)
+
+    def _settle(self) -> None:
+        """After a failure: wait for the pool to let go of every buffer before they are dropped."""
+        for block in self._blocks:
+            block.encoded.exception()
+            for future in block.hashed:
+                future.exception()
+        self._blocks.clear()

@@ -1,0 +1,187 @@
+"""`Objects`: the squishing layer as the gateway sees it. Originals in and out; frames in the backend.
+
+One instance per worker process, shared by its threads. Operations that move no bodies (buckets, listings, deletes,
+metadata) go to the backend directly: what it keeps beside a body already describes the original.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from s4gw.backends.base import NO_CONDITIONS, Backend, Conditions, ObjectMeta, PartInfo, StoredObject, Upload
+from s4gw.checksum import Algorithm
+from s4gw.codec import CodecTotals, Dispatcher, Manifest, ManifestPart, encode_trailer
+from s4gw.objects import multipart
+from s4gw.objects.buffers import BufferPool
+from s4gw.objects.digests import DigestPlan
+from s4gw.objects.get import ObjectSource, Reader
+from s4gw.objects.layout import LayoutCache
+from s4gw.objects.receive import Received, Source, Squisher
+
+FRAME_BYTES: Final = 1024 * 1024
+"""40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""
+POOL_THREADS_MIN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A stored object and what squishing made of it, for logs and metrics."""
+
+    object: StoredObject
+    size: int
+    stored_size: int
+    codec: str
+
+
+def _unpin() -> None:
+    """Let pool threads use every core, also where the worker's request threads are pinned to one."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+class Objects:
+    """Writes and reads originals through a backend.
+
+    Args:
+        backend: Where stored bytes go.
+        dispatcher: Chooses the codec of a frame.
+        frame_bytes: Original bytes per frame.
+        threads: Pool threads that hash, compress and decode long bodies.
+    """
+
+    def __init__(
+        self, backend: Backend, dispatcher: Dispatcher, *, frame_bytes: int = FRAME_BYTES, threads: int | None = None
+    ) -> None:
+        self.backend = backend
+        count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(count, "squish", initializer=_unpin)
+        self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes))
+        self._reader = Reader(backend, LayoutCache(backend), self._pool)
+
+    def close(self) -> None:
+        """Let running work end and give the threads back."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def put(  # noqa: PLR0913 - one object's facts
+        self,
+        bucket: str,
+        key: str,
+        source: Source,
+        *,
+        meta: ObjectMeta,
+        plan: DigestPlan,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Written:
+        """Store *source* as the current version of *key*.
+
+        Raises: S3 errors of the source (short body, wrong digest ...), the conditions and the backend; nothing is
+            visible then.
+        """
+        writer = self.backend.open_writer(bucket, key)
+        try:
+            received = self.squisher.receive(source, writer, plan, raw_allowed=True)
+            meta = _described(meta, received, plan)
+            if meta.frames > 1:
+                writer.write(encode_trailer(received.index, _manifest(received, meta)))
+            stored_size = writer.size
+            stored = self.backend.put_object(
+                bucket, key, writer, size=received.size, etag=received.md5_hex, meta=meta, conditions=conditions
+            )
+        except BaseException:
+            writer.abort()
+            raise
+        return Written(stored, received.size, stored_size, meta.codec)
+
+    def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
+        """Bytes ``[start, end)`` of the original, in blocks; see `Reader.read`."""
+        return self._reader.read(bucket, obj, start, end)
+
+    def parts(self, bucket: str, obj: StoredObject) -> list[ManifestPart]:
+        """Part table of a multipart object, from its trailer; empty for others."""
+        if not obj.meta.parts:
+            return []
+        manifest = self._reader.layouts.load(bucket, obj).manifest
+        return list(manifest.parts) if manifest else []
+
+    def put_part(self, bucket: str, upload: Upload, number: int, source: Source, plan: DigestPlan) -> PartInfo:
+        """Store *source* as part *number* of *upload*."""
+        return multipart.receive_part(self.backend, self.squisher, bucket, upload, number, source, plan)
+
+    def copy_part(  # noqa: PLR0913
+        self,
+        bucket: str,
+        upload: Upload,
+        number: int,
+        source_bucket: str,
+        source: StoredObject,
+        start: int,
+        end: int,
+    ) -> PartInfo:
+        """Make bytes ``[start, end)`` of *source* part *number* of *upload*."""
+        body = ObjectSource(self.read(source_bucket, source, start, end), end - start)
+        plan = DigestPlan(kept=Algorithm(upload.checksum_algorithm or Algorithm.CRC64NVME))
+        return self.put_part(bucket, upload, number, body, plan)
+
+    def complete(self, bucket: str, upload: Upload, request: multipart.Completion) -> StoredObject:
+        """Make the object of the listed parts; see `multipart.complete`."""
+        return multipart.complete(self.backend, bucket, upload, request)
+
+    def rewrite(  # noqa: PLR0913
+        self,
+        source_bucket: str,
+        source: StoredObject,
+        bucket: str,
+        key: str,
+        *,
+        meta: ObjectMeta,
+        plan: DigestPlan,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Written:
+        """Copy by reading the original again: for copies that ask for another checksum algorithm."""
+        body = ObjectSource(self.read(source_bucket, source, 0, source.size), source.size)
+        return self.put(bucket, key, body, meta=meta, plan=plan, conditions=conditions)
+
+
+def copied_meta(source: ObjectMeta, wanted: ObjectMeta) -> ObjectMeta:
+    """Metadata of a copy that keeps the stored body: *wanted* by the client, plus all that decoding needs."""
+    return msgspec.structs.replace(
+        wanted,
+        checksums=source.checksums,
+        checksum_type=source.checksum_type,
+        framed=source.framed,
+        frames=source.frames,
+        codec=source.codec,
+        crc32c=source.crc32c,
+        parts=source.parts,
+    )
+
+
+def _described(meta: ObjectMeta, received: Received, plan: DigestPlan) -> ObjectMeta:
+    return msgspec.structs.replace(
+        meta,
+        checksums={plan.kept.value: base64.b64encode(received.digests[plan.kept]).decode()},
+        checksum_type="FULL_OBJECT",
+        framed=received.framed,
+        frames=len(received.index) if received.framed else 0,
+        codec=received.statistics.main_codec().label,
+        crc32c=received.crc32c,
+    )
+
+
+def _manifest(received: Received, meta: ObjectMeta) -> Manifest:
+    return Manifest(
+        original_size=received.size,
+        crc32c=received.crc32c,
+        etag=received.md5_hex,
+        checksums=meta.checksums,
+        checksum_type=meta.checksum_type,
+        parts=[],
+        codecs={int(codec): CodecTotals(*counts) for codec, counts in received.statistics.by_codec.items()},
+    )

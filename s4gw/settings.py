@@ -1,0 +1,262 @@
+"""Command line and environment, read into one frozen `Settings`.
+
+Flags win over the environment, the environment over defaults. What cannot be meant is refused with one clear line
+(`SettingsError`) before anything is opened; what a later release will bring is refused too, never accepted in silence.
+Secrets come from the environment or from files, never from flags, which every user of the machine can read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+CODECS: Final = ("passthrough", "cpu-zstd", "cpu-gzip")
+CODECS_LATER: Final = ("nvcomp-zstd", "nvcomp-bitcomp", "nvcomp-gdeflate")
+ZSTD_LEVELS: Final = range(1, 23)
+VOLUME_BYTES_MIN: Final = 16 * 1024**2
+VOLUME_BYTES_DEFAULT: Final = 1024**3
+THREADS_DEFAULT: Final = 8
+"""Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock (50-speed, rule 4)."""
+THREADS_MAX: Final = 256
+WORKERS_MAX: Final = 512
+
+ENVIRONMENT_PREFIX: Final = "S4GW_"
+
+LATER: Final = {
+    "--endpoint-url": "an upstream bucket",
+    "--tls-cert": "TLS",
+    "--tls-key": "TLS",
+    "--acme": "ACME certificates",
+    "--acme-contact": "ACME certificates",
+    "--acme-cache-dir": "ACME certificates",
+    "--acme-staging": "ACME certificates",
+    "--otlp-endpoint": "OpenTelemetry export",
+    "--service-name": "OpenTelemetry export",
+}
+"""Flags of S4 that this release does not have; naming one is an error."""
+
+_DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the text is one line that says which and why, without secrets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this gateway runs."""
+
+    host: str = "127.0.0.1"
+    port: int = 8014
+    """0 lets the kernel choose."""
+    domains: tuple[str, ...] = ()
+    """Hosts under which ``bucket.domain`` names a bucket."""
+    region: str = "us-east-1"
+    """What GetBucketLocation tells, and the region of buckets that name none."""
+    codec: str = "cpu-zstd"
+    zstd_level: int | None = None
+    """None: chosen by trial, 1 or 3."""
+    dispatcher: str = "sampling"
+    data_dir: Path = Path("data")
+    volume_bytes: int = VOLUME_BYTES_DEFAULT
+    credentials_file: Path | None = None
+    root_access_key: str = ""
+    root_secret_key: str = field(default="", repr=False)
+    policy: Path | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    """Peers whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    workers: int | None = None
+    """None: as the gunicorn configuration says, which is one per core by default."""
+    threads: int | None = None
+    pin_workers: bool = True
+    """One worker per core, where there are at least as many workers as cores."""
+    metrics_port: int | None = None
+    """A second listener that answers probes and metrics only."""
+    log_format: str = "pretty"
+    gunicorn_conf: Path | None = None
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Sockets and metric files of the running processes; emptied at start."""
+        return self.data_dir / "run"
+
+    @property
+    def generated_credentials(self) -> Path:
+        """Where the root key pair of the first start is kept."""
+        return self.data_dir / "credentials"
+
+
+def default_workers() -> int:
+    """One per core that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of ``s4gw serve``; none has a default, so that the environment can be told apart."""
+    default = Settings()
+    flags: list[tuple[str, str, str]] = [
+        ("--host", "ADDRESS", f"address to listen on ({default.host})"),
+        ("--port", "PORT", f"port to listen on ({default.port})"),
+        ("--domain", "HOST", "serve bucket.HOST as well as HOST/bucket; comma-separated"),
+        ("--region", "NAME", f"region that clients are told ({default.region})"),
+        ("--codec", "NAME", f"{', '.join(CODECS)} ({default.codec})"),
+        ("--zstd-level", "N", "1-22; left out, each object's own sample decides between 1 and 3"),
+        ("--dispatcher", "KIND", "sampling: skip what does not shrink; always: use --codec (sampling)"),
+        ("--data-dir", "DIR", "where objects are kept (./data)"),
+        ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
+        ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
+        ("--policy", "FILE", "AWS-style policy that every request has to pass as well"),
+        ("--trusted-proxies", "NETS", "proxies whose X-Forwarded-* count; comma-separated addresses or CIDR (none)"),
+        ("--workers", "N", "processes (one per core)"),
+        ("--threads", "N", f"threads per process ({THREADS_DEFAULT})"),
+        ("--pin-workers", "yes|no", "bind each worker to a core when there are enough workers (yes)"),
+        ("--metrics-port", "PORT", "a second listener for /health, /ready and /metrics only"),
+        ("--log-format", "KIND", "pretty or json (pretty)"),
+        ("--gunicorn-conf", "FILE", "gunicorn settings (conf/gunicorn.conf.py beside the package, if present)"),
+    ]
+    for flag, metavar, text in flags:
+        parser.add_argument(flag, metavar=metavar, help=text)
+    for flag in LATER:
+        parser.add_argument(flag, nargs="?", const="", help=argparse.SUPPRESS)
+
+
+def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -> Settings:
+    """Make settings of parsed flags (see `add_arguments`) and the environment.
+
+    Raises: SettingsError.
+    """
+    given = {name: value for name, value in vars(arguments).items() if value is not None} if arguments else {}
+    for flag, what in LATER.items():
+        if _name(flag) in given or ENVIRONMENT_PREFIX + _name(flag).upper() in environment:
+            raise SettingsError(f"{flag}: {what} is not there yet")
+    values = _Values(given, environment)
+    settings = Settings(
+        host=values.text("--host", "127.0.0.1"),
+        port=values.number("--port", 8014, range(65536)),
+        domains=_domains(values.text("--domain", "")),
+        region=values.matching("--region", "us-east-1", _REGION),
+        codec=_codec(values.text("--codec", "cpu-zstd")),
+        zstd_level=values.optional_number("--zstd-level", ZSTD_LEVELS),
+        dispatcher=values.choice("--dispatcher", ("sampling", "always")),
+        data_dir=Path(values.text("--data-dir", "data")).absolute(),
+        volume_bytes=values.number("--volume-bytes", VOLUME_BYTES_DEFAULT, range(VOLUME_BYTES_MIN, 2**40)),
+        credentials_file=values.file("--credentials-file"),
+        root_access_key=environment.get("S4_ACCESS_KEY_ID", ""),
+        root_secret_key=environment.get("S4_SECRET_ACCESS_KEY", ""),
+        policy=values.file("--policy"),
+        trusted_proxies=_networks(values.text("--trusted-proxies", "")),
+        workers=values.optional_number("--workers", range(1, WORKERS_MAX + 1)),
+        threads=values.optional_number("--threads", range(1, THREADS_MAX + 1)),
+        pin_workers=values.choice("--pin-workers", ("yes", "no")) == "yes",
+        metrics_port=values.optional_number("--metrics-port", range(65536)),
+        log_format=values.choice("--log-format", ("pretty", "json")),
+        gunicorn_conf=values.file("--gunicorn-conf"),
+    )
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    """What no single value can tell."""
+    if bool(settings.root_access_key) != bool(settings.root_secret_key):
+        raise SettingsError("S4_ACCESS_KEY_ID and S4_SECRET_ACCESS_KEY: set both or neither")
+    if settings.metrics_port is not None and settings.metrics_port == settings.port != 0:
+        raise SettingsError("--metrics-port: must differ from --port")
+    if settings.zstd_level is not None and settings.codec != "cpu-zstd":
+        raise SettingsError(f"--zstd-level: has no meaning with --codec {settings.codec}")
+    try:
+        ipaddress.ip_address(settings.host.strip("[]"))
+    except ValueError:
+        if not _DOMAIN.fullmatch(settings.host.lower()):
+            raise SettingsError(f"--host: {settings.host!r} is no address") from None
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    domains = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for domain in domains:
+        if not _DOMAIN.fullmatch(domain):
+            raise SettingsError(f"--domain: {domain!r} is no host name")
+    return domains
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(f"--trusted-proxies: {error}") from None
+
+
+def _codec(name: str) -> str:
+    if name in CODECS_LATER:
+        raise SettingsError(f"--codec: {name} needs the GPU worker, which is not there yet")
+    if name not in CODECS:
+        raise SettingsError(f"--codec: {name!r} is none of {', '.join(CODECS)}")
+    return name
+
+
+class _Values:
+    """Looks a setting up under its flag, then in the environment."""
+
+    def __init__(self, given: Mapping[str, str], environment: Mapping[str, str]) -> None:
+        self._given = given
+        self._environment = environment
+
+    def find(self, flag: str) -> str | None:
+        name = _name(flag)
+        value = self._given.get(name, self._environment.get(ENVIRONMENT_PREFIX + name.upper()))
+        return None if value is None else str(value)
+
+    def text(self, flag: str, default: str) -> str:
+        value = self.find(flag)
+        return default if value is None else value
+
+    def number(self, flag: str, default: int, allowed: range) -> int:
+        value = self.optional_number(flag, allowed)
+        return default if value is None else value
+
+    def optional_number(self, flag: str, allowed: range) -> int | None:
+        value = self.find(flag)
+        if value is None:
+            return None
+        try:
+            number = int(value)
+        except ValueError:
+            raise SettingsError(f"{flag}: {value!r} is no number") from None
+        if number not in allowed:
+            raise SettingsError(f"{flag}: {number} is not in {allowed[0]}-{allowed[-1]}")
+        return number
+
+    def choice(self, flag: str, choices: Sequence[str]) -> str:
+        value = self.text(flag, choices[0])
+        if value not in choices:
+            raise SettingsError(f"{flag}: {value!r} is none of {', '.join(choices)}")
+        return value
+
+    def matching(self, flag: str, default: str, pattern: re.Pattern[str]) -> str:
+        value = self.text(flag, default)
+        if not pattern.fullmatch(value):
+            raise SettingsError(f"{flag}: {value!r} is not allowed")
+        return value
+
+    def file(self, flag: str) -> Path | None:
+        value = self.find(flag)
+        if value is None:
+            return None
+        path = Path(value).absolute()
+        if not path.is_file():
+            raise SettingsError(f"{flag}: {value} is no file")
+        return path

@@ -1,0 +1,79 @@
+"""Embedded append-only object store: volumes of self-describing records, one committer, an SQLite index.
+
+It knows keys, bodies and opaque metadata, neither S3 nor codecs.
+"""
+
+from s4gw.store import errors, ops
+from s4gw.store.client import ensure_running
+from s4gw.store.committer import VOLUME_BYTES
+from s4gw.store.engine import StagedBody, Store
+from s4gw.store.errors import (
+    BucketExists,
+    BucketNotEmpty,
+    DataDirError,
+    NoBucket,
+    NoKey,
+    NoPart,
+    NoSpace,
+    NoUpload,
+    NoVersion,
+    PreconditionMissed,
+    RecordDamaged,
+    Refused,
+    StoreError,
+    StoreLocked,
+    Unavailable,
+)
+from s4gw.store.index import (
+    BucketRecord,
+    CompletedRecord,
+    IndexReader,
+    ListedVersion,
+    PartRecord,
+    UploadRecord,
+    VersionRecord,
+)
+from s4gw.store.ops import FLAG_MARKER, NONCE_BYTES, Outcome, When, version_id
+from s4gw.store.recovery import INLINE_BYTES, rebuild_index
+from s4gw.store.schema import unpack_runs
+from s4gw.store.volume import Extent
+
+__all__ = [
+    "FLAG_MARKER",
+    "INLINE_BYTES",
+    "NONCE_BYTES",
+    "VOLUME_BYTES",
+    "BucketExists",
+    "BucketNotEmpty",
+    "BucketRecord",
+    "CompletedRecord",
+    "DataDirError",
+    "Extent",
+    "IndexReader",
+    "ListedVersion",
+    "NoBucket",
+    "NoKey",
+    "NoPart",
+    "NoSpace",
+    "NoUpload",
+    "NoVersion",
+    "Outcome",
+    "PartRecord",
+    "PreconditionMissed",
+    "RecordDamaged",
+    "Refused",
+    "StagedBody",
+    "Store",
+    "StoreError",
+    "StoreLocked",
+    "Unavailable",
+    "UploadRecord",
+    "VersionRecord",
+    "When",
+    "ensure_running",
+    "errors",
+    "ops",
+    "rebuild_index",
+    "unpack_runs",
+    "version_id",
+]

@@ -1,0 +1,254 @@
+"""The committer: turns requests into one durable transaction.
+
+For each batch: apply every order inside one transaction, append one journal record with those that were applied,
+flush every volume that the batch refers to, commit the index with a flush of its own, and only then give the answers.
+So an answer means durable, and after any crash the index holds exactly a prefix of the committed batches.
+
+If a flush fails the kernel may have dropped the pages: the volume takes no more extents, the batch fails as a whole
+and a new volume begins. The same object serves storaged's event loop and, behind a lock, a single process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from s4gw.store import apply_buckets, apply_objects, ops
+from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
+from s4gw.store.layout import RecordKind, head_bytes
+from s4gw.store.ops import Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
+from s4gw.store.schema import BUSY_TIMEOUT_MS, open_writer
+from s4gw.store.tables import Tables
+from s4gw.store.volume import AppendFile, Gather, create_volume
+
+VOLUME_BYTES: Final = 1024**3
+"""Size at which a new volume begins: small enough to compact, large enough that 10 TB are 10 000 files."""
+
+BATCH_BYTES_MAX: Final = 16 * 1024**2
+"""Largest request, and where a batch is cut, so that a journal record stays far below its limit."""
+
+_WAL_PASSIVE_PAGES: Final = 4096  # 16 MiB of 4 KiB pages: hot pages are written back once instead of each time
+_WAL_TRUNCATE_PAGES: Final = 16384
+
+_APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
+    ops.CreateBucket: apply_buckets.create_bucket,
+    ops.DeleteBucket: apply_buckets.delete_bucket,
+    ops.PutConfig: apply_buckets.put_config,
+    ops.SetVersioning: apply_buckets.set_versioning,
+    ops.Put: apply_objects.put,
+    ops.Copy: apply_objects.copy,
+    ops.Rename: apply_objects.rename,
+    ops.SetMeta: apply_objects.set_meta,
+    ops.Delete: apply_objects.delete,
+    ops.CreateUpload: apply_buckets.create_upload,
+    ops.PutPart: apply_buckets.put_part,
+    ops.AbortUpload: apply_buckets.abort_upload,
+    ops.Complete: apply_buckets.complete,
+}
+_OPERATION: Final = msgspec.msgpack.Decoder(Operation)
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+def decode_operation(encoded: msgspec.Raw) -> Operation:
+    """Raises: msgspec.DecodeError."""
+    operation: Operation = _OPERATION.decode(encoded)
+    return operation
+
+
+def apply_one(tables: Tables, operation: Operation, inline: bytes | None) -> Outcome:
+    """Apply one operation in the running transaction.
+
+    Raises: Refused, before anything was written.
+    """
+    return _APPLY[type(operation)](tables, operation, inline)
+
+
+class Committer:
+    """Sole writer of one data directory; the caller holds ``storaged.lock`` and has run `recovery.recover`.
+
+    Args:
+        data_dir: The data directory.
+        volume_bytes: When a volume has reached this size, a new one begins.
+        clock: Seconds since the epoch.
+        flush: ``os.fdatasync``, or a stand-in that fails.
+        writev: ``os.writev``, or a stand-in that fails.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        volume_bytes: int = VOLUME_BYTES,
+        clock: Callable[[], float] = time.time,
+        flush: Callable[[int], None] = os.fdatasync,
+        writev: Gather = os.writev,
+    ) -> None:
+        self._data_dir = data_dir
+        self._volume_bytes = volume_bytes
+        self._clock = clock
+        self._flush = flush
+        self._writev = writev
+        self._lock = threading.Lock()
+        self._files: dict[int, AppendFile] = {}
+        self._connection = open_writer(data_dir / "index.db")
+        self._wal_pages = 0
+        self._connection.set_wal_hook(self._wal_grown)
+        self._tables = Tables(self._connection)
+        self._volume, self._volume_end = self._tables.load()
+        self._rotate_first = False
+
+    # -- batches --------------------------------------------------------------------------------------------------
+    def commit(self, requests: Sequence[Request]) -> list[Reply]:
+        """Carry out the requests in order, in one transaction.
+
+        Returns: one reply for each request; when the batch failed as a whole every outcome says so.
+        """
+        with self._lock:
+            try:
+                answers = self._transaction(requests)
+            except Unavailable as error:
+                refused = _refusal(NoSpace(str(error)))
+                answers = [[refused] * len(request.orders) for request in requests]
+            if self._volume_end >= self._volume_bytes or self._rotate_first:
+                self._try_rotate()
+            volume = 0 if self._rotate_first else self._volume
+            return [Reply(volume, outcomes) for outcomes in answers]
+
+    def close(self) -> None:
+        """Write the log back into the index and release everything."""
+        with self._lock:
+            self.checkpoint(idle=True)
+            self._connection.close()
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
+
+    def checkpoint(self, *, idle: bool = False) -> None:
+        """Move the write-ahead log into the index when it has grown, or when there is nothing else to do."""
+        pages = self._wal_pages
+        if pages <= _WAL_PASSIVE_PAGES and not (idle and pages):
+            return
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if pages > _WAL_TRUNCATE_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self._connection.set_busy_timeout(0)  # a reader may be in the way: nobody waits for it
+        try:
+            self._connection.wal_checkpoint(mode=mode)
+        except apsw.BusyError:
+            return
+        finally:
+            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        self._wal_pages = 0
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+    def _wal_grown(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _transaction(self, requests: Sequence[Request]) -> list[list[Outcome]]:
+        if not any(request.orders for request in requests):
+            return [[] for _ in requests]
+        if self._rotate_first:
+            self._rotate()
+        tables = self._tables
+        journal_written = False
+        try:
+            tables.begin(int(self._clock() * 1000))
+            entries: list[JournalEntry] = []
+            answers = [[self._apply(order, entries) for order in request.orders] for request in requests]
+            if not entries:
+                self._roll_back()
+                return answers
+            journal = Journal(tables.now_ms, entries, tables.last_seq)
+            journal_written = True
+            own = self._file(self._volume).append(RecordKind.JOURNAL, (_ENCODER.encode(journal),))
+            self._sync(tables.touched | {self._volume})
+            end = own.offset + head_bytes(own.size) + own.size
+            tables.write_state(self._volume, end)
+            self._connection.execute("COMMIT")
+            self._volume_end = end
+        except (apsw.Error, Unavailable) as error:
+            self._roll_back()
+            # The journal record may be on the disk: what follows must not be in the same volume, or a rebuilt index
+            # would hold both.
+            self._rotate_first = self._rotate_first or journal_written
+            raise Unavailable(str(error)) from error
+        return answers
+
+    def _apply(self, order: Order, entries: list[JournalEntry]) -> Outcome:
+        tables = self._tables
+        seq = tables.last_seq
+        try:
+            outcome = apply_one(tables, decode_operation(order.operation), order.inline)
+        except Refused as error:
+            assert tables.last_seq == seq, "refused after it had written"
+            return _refusal(error)
+        except msgspec.DecodeError as error:
+            return _refusal(BadOperation(str(error)))
+        if tables.last_seq != seq:
+            entries.append(JournalEntry(seq + 1, order.operation))
+        return outcome
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._volume, self._volume_end = self._tables.load()
+
+    def _file(self, volume: int) -> AppendFile:
+        file = self._files.get(volume)
+        if file is None:
+            file = self._files[volume] = AppendFile(self._data_dir, volume, writev=self._writev)
+        return file
+
+    def _sync(self, volumes: Iterable[int]) -> None:
+        for volume in sorted(volumes):
+            try:
+                self._flush(self._file(volume).fd)
+            except OSError as error:
+                self._mark_bad(volume)
+                raise Unavailable(f"volume {volume} does not reach the disk: {error.strerror}") from error
+
+    def _mark_bad(self, volume: int) -> None:
+        self._roll_back()
+        with self._connection:
+            self._connection.execute("UPDATE volumes SET state = 'bad' WHERE id = ?", (volume,))
+        self._tables.volumes_good.discard(volume)
+        self._files.pop(volume).close()
+        self._rotate_first = True
+
+    def _try_rotate(self) -> None:
+        try:
+            self._rotate()
+        except Unavailable:
+            self._rotate_first = True
+
+    def _rotate(self) -> None:
+        """Begin a new volume."""
+        try:
+            self._volume = start_volume(self._connection, self._data_dir, self._tables.last_seq)
+        except (OSError, apsw.Error, StoreError) as error:
+            raise Unavailable(f"no new volume: {error}") from error
+        self._volume, self._volume_end = self._tables.load()
+        self._rotate_first = False
+
+
+def start_volume(connection: apsw.Connection, data_dir: Path, last_seq: int) -> int:
+    """Make the next volume and let the index name it as the current one. Returns: its id."""
+    found = connection.execute("SELECT max(id) FROM volumes").fetchone()
+    on_disk = max((int(path.stem) for path in (data_dir / "volumes").glob("*.s4v")), default=0)
+    volume = max(found[0] or 0 if found else 0, on_disk) + 1
+    create_volume(data_dir, volume, last_seq)
+    with connection:
+        connection.execute("UPDATE volumes SET state = 'full' WHERE state = 'open'")
+        connection.execute("INSERT INTO volumes VALUES (?, 'open', ?)", (volume, last_seq))
+        connection.execute("UPDATE state SET volume = ?, volume_end = 0", (volume,))
+    return volume
+
+
+def _refusal(error: Refused) -> Outcome:
+    return Outcome(error=error.code, fact=error.fact)

@@ -1,0 +1,281 @@
+"""The store as a process uses it: staged bodies, commits, checked reads, and the index of the calling thread.
+
+Nothing is opened before it is needed, and nothing is shared over a fork: files, sockets and connections belong to a
+thread of one process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from s4gw.store.client import CommitterClient, ensure_running
+from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
+from s4gw.store.errors import REFUSALS, RecordDamaged, Refused, Unavailable
+from s4gw.store.index import IndexReader
+from s4gw.store.layout import EXTENT_BYTES_MAX, RecordKind
+from s4gw.store.lock import COMMITTER_LOCK, FileLock
+from s4gw.store.ops import Operation, Order, Outcome, Reply, Request
+from s4gw.store.record import Buffer
+from s4gw.store.recovery import INLINE_BYTES, prepare, recover
+from s4gw.store.schema import open_reader
+from s4gw.store.volume import AppendFile, Extent, Gather, VolumeReader
+
+STAGING_BYTES: Final = 1024**2
+"""A body is appended whenever this much of it waits, so a small one is exactly one append."""
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_Kept = TypeVar("_Kept", IndexReader, CommitterClient, AppendFile)
+
+
+class StagedBody:
+    """Bytes on their way into volumes; belongs to one request.
+
+    Args:
+        append: Appends one extent.
+    """
+
+    def __init__(self, append: Callable[[Sequence[Buffer]], Extent]) -> None:
+        self._append = append
+        self._pending: bytearray | None = None
+        self._extents: list[Extent] = []
+        self.size = 0
+
+    def write(self, *buffers: Buffer) -> None:
+        """Take the bytes; large ones go to the volume at once and without a copy. Raises: Unavailable."""
+        incoming = sum(map(len, buffers))
+        self.size += incoming
+        waiting = len(self._pending) if self._pending is not None else 0
+        if waiting + incoming < STAGING_BYTES:
+            if self._pending is None:
+                self._pending = bytearray()
+            for buffer in buffers:
+                self._pending += buffer
+            return
+        pending, self._pending = self._pending, None
+        self._append_all((pending, *buffers) if pending else buffers)
+
+    def finish(self, inline_bytes: int) -> tuple[list[Extent], bytes | None]:
+        """Append what still waits.
+
+        Returns: all extents in order, and the whole body again when it is not larger than *inline_bytes*.
+        Raises: Unavailable.
+        """
+        pending, self._pending = self._pending, None
+        if pending:
+            self._append_all((pending,))
+        inline = bytes(pending or b"") if self.size <= inline_bytes else None
+        return self._extents, inline
+
+    def abort(self) -> None:
+        """Forget the bytes; what was appended is dead."""
+        self._pending = None
+        self._extents = []
+
+    def _append_all(self, buffers: Sequence[Buffer]) -> None:
+        """Append extents of at most `EXTENT_BYTES_MAX`."""
+        group: list[Buffer] = []
+        room = EXTENT_BYTES_MAX
+        for buffer in buffers:
+            view = memoryview(buffer).cast("B") if len(buffer) else memoryview(b"")
+            while len(view):
+                piece, view = view[:room], view[room:]
+                group.append(piece)
+                room -= len(piece)
+                if not room:
+                    self._extents.append(self._append(group))
+                    group, room = [], EXTENT_BYTES_MAX
+        if group:
+            self._extents.append(self._append(group))
+
+
+class _ThreadState(threading.local):
+    """What one thread has open."""
+
+    index: IndexReader | None = None
+    client: CommitterClient | None = None
+    file: AppendFile | None = None
+
+
+class Store:
+    """One data directory.
+
+    Args:
+        data_dir: The data directory; made when missing.
+        parent_pid: storaged ends with this process; this one when left out.
+        read_only: Never start a committer, refuse commits.
+        in_process: Commit in this process instead of in storaged; no other process may.
+        volume_bytes: Size at which a new volume begins.
+        inline_bytes: Bodies up to this size are also kept in the index.
+        committer: For tests: what commits instead, in this process.
+        writev: For tests: stands in for ``os.writev``.
+
+    Raises: DataDirError, StoreLocked.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        data_dir: str | os.PathLike[str],
+        *,
+        parent_pid: int | None = None,
+        read_only: bool = False,
+        in_process: bool = False,
+        volume_bytes: int = VOLUME_BYTES,
+        inline_bytes: int = INLINE_BYTES,
+        committer: Committer | None = None,
+        writev: Gather = os.writev,
+    ) -> None:
+        self.data_dir = Path(data_dir).absolute()
+        self._parent_pid = parent_pid
+        self._read_only = read_only
+        self._volume_bytes = volume_bytes
+        self._inline_bytes = inline_bytes
+        self._writev = writev
+        prepare(self.data_dir)
+        self._held: FileLock | None = None
+        self._committer = committer
+        if in_process and committer is None:
+            self._held = FileLock(self.data_dir / COMMITTER_LOCK)
+            recover(self.data_dir)
+            self._committer = Committer(self.data_dir, volume_bytes=volume_bytes, writev=writev)
+        self._pid = os.getpid()
+        self._mine = _ThreadState()
+        self._opened: list[IndexReader | CommitterClient | AppendFile] = []
+        self._reader = VolumeReader(self.data_dir)
+        self._volume = 0
+
+    # -- writing --------------------------------------------------------------------------------------------------
+    def stage(self) -> StagedBody:
+        """Start a body."""
+        return StagedBody(self._append)
+
+    def finish(self, body: StagedBody) -> tuple[list[Extent], bytes | None]:
+        """Append what waits of *body*. Returns: its extents, and its bytes when they are to be inline."""
+        return body.finish(self._inline_bytes)
+
+    def submit(self, operation: Operation, inline: bytes | None = None) -> Outcome:
+        """Commit one operation durably. Raises: Unavailable, and the class of `Refused` that it was refused with."""
+        outcome = self.submit_all([(operation, inline)])[0]
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+    def submit_all(self, operations: Sequence[tuple[Operation, bytes | None]]) -> list[Outcome | Refused]:
+        """Commit operations in order, in one transaction; each may be refused alone. Raises: Unavailable."""
+        orders = [Order(msgspec.Raw(_ENCODER.encode(operation)), inline) for operation, inline in operations]
+        size = sum(len(memoryview(order.operation)) + len(order.inline or b"") for order in orders)
+        if size > BATCH_BYTES_MAX // 2:
+            raise Unavailable("request too large for one transaction")
+        reply = self._send(Request(orders))
+        return [
+            REFUSALS[outcome.error](outcome.fact) if outcome.error else outcome  # a refusal is a value here
+            for outcome in reply.outcomes
+        ]
+
+    def check(self) -> None:
+        """Raises: Unavailable, when a commit would not succeed now."""
+        if not self._send(Request([])).volume:
+            raise Unavailable("no volume takes data")
+
+    def _send(self, request: Request) -> Reply:
+        if self._read_only:
+            raise Unavailable("opened for reading only")
+        mine = self._local()
+        if self._committer is not None:
+            reply = self._committer.commit([request])[0]
+        else:
+            if mine.client is None:
+                mine.client = self._kept(
+                    CommitterClient(self.data_dir, self._parent(), volume_bytes=self._volume_bytes)
+                )
+            reply = mine.client.submit(request)
+        self._volume = reply.volume
+        return reply
+
+    def _append(self, buffers: Sequence[Buffer]) -> Extent:
+        if not self._volume:
+            self.check()
+        mine, volume = self._local(), self._volume
+        if mine.file is None or mine.file.volume != volume:
+            if mine.file is not None:
+                self._opened.remove(mine.file)
+                mine.file.close()
+                mine.file = None
+            mine.file = self._kept(AppendFile(self.data_dir, volume, writev=self._writev))
+        return mine.file.append(RecordKind.DATA, buffers)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+    @property
+    def index(self) -> IndexReader:
+        """The index, for the calling thread. Raises: Unavailable."""
+        mine = self._local()
+        if mine.index is None:
+            path = self.data_dir / "index.db"
+            if self._committer is None and not self._read_only and not path.exists():
+                ensure_running(self.data_dir, self._parent(), volume_bytes=self._volume_bytes)
+            if not path.exists():
+                raise Unavailable("no index yet")
+            mine.index = self._kept(IndexReader(open_reader(path)))
+        return mine.index
+
+    def read(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> bytes:
+        """Bytes ``[start, end)`` of a body made of *runs* of extents. Raises: RecordDamaged."""
+        if start >= end:
+            return b""
+        pieces: list[bytes] = []
+        at = 0
+        for first, count, size in runs:
+            if at >= end:
+                break
+            skip = max(0, (start - at) // size)
+            stop = min(count, -(-(end - at) // size))
+            if skip < stop:
+                pieces += self._read_run(first + skip, stop - skip, start - at - skip * size, end - at - skip * size)
+            at += count * size
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_run(self, first: int, count: int, start: int, end: int) -> list[bytes]:
+        extents = self.index.extents(first, count)
+        if len(extents) != count:
+            raise RecordDamaged(0, 0, f"extents {first} to {first + count - 1} are not all there")
+        pieces = []
+        for extent in extents:
+            pieces.append(self._reader.read(extent, max(start, 0), min(end, extent.size)))
+            start -= extent.size
+            end -= extent.size
+        return pieces
+
+    # -- life -----------------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Close everything that this process opened; no other thread may be using the store."""
+        if os.getpid() != self._pid:
+            return
+        for opened in self._opened:
+            opened.close()
+        self._opened.clear()
+        self._mine = _ThreadState()
+        self._reader.close()
+        if self._held is not None and self._committer is not None:
+            self._committer.close()
+            self._held.release()
+            self._held = self._committer = None
+
+    def _parent(self) -> int:
+        return self._parent_pid if self._parent_pid is not None else os.getpid()
+
+    def _kept(self, opened: _Kept) -> _Kept:
+        self._opened.append(opened)
+        return opened
+
+    def _local(self) -> _ThreadState:
+        if os.getpid() != self._pid:  # a fork: what the parent opened is the parent's
+            self._pid = os.getpid()
+            self._mine = _ThreadState()
+            self._opened = []
+            self._reader = VolumeReader(self.data_dir)
+        return self._mine

@@ -1,0 +1,258 @@
+"""Operations that change the index, and their answers, as they travel to the committer and stand in the journal.
+
+msgpack arrays; the first element of an operation is its tag. Fields are only ever added at the end, with a default,
+since journals of all released versions are read. Metadata (`meta`, `facts`, `document`) is opaque here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+import msgspec
+
+from s4gw.store.volume import Extent
+
+NULL_VERSION: Final = "null"
+NONCE_BYTES: Final = 16  # makes version and upload ids unguessable; with 8 of sequence 32 characters of base64
+FLAG_MARKER: Final = 1
+FLAG_NULL: Final = 2
+
+
+class When(msgspec.Struct, array_like=True, frozen=True):
+    """Preconditions; ETags are bare or "*"."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_size: int | None = None
+    if_modified_s: int | None = None
+
+
+class _Op(msgspec.Struct, array_like=True, frozen=True):
+    """Base of the operations."""
+
+
+class CreateBucket(_Op, frozen=True, tag="cb"):
+    """Refused: bucket_exists."""
+
+    name: str
+    owner: str
+    created_ms: int
+    region: str
+    versioning: str
+    configs: dict[str, bytes]
+
+
+class DeleteBucket(_Op, frozen=True, tag="db"):
+    """Refused: no_bucket, bucket_not_empty."""
+
+    name: str
+
+
+class PutConfig(_Op, frozen=True, tag="pc"):
+    """Store or remove (None) one document."""
+
+    bucket: str
+    name: str
+    document: bytes | None
+
+
+class SetVersioning(_Op, frozen=True, tag="sv"):
+    """*state* is "", "Enabled" or "Suspended"."""
+
+    bucket: str
+    state: str
+
+
+class Put(_Op, frozen=True, tag="po"):
+    """New current version of *key*."""
+
+    bucket: str
+    key: bytes
+    extents: list[Extent]
+    size: int
+    etag: str
+    meta: bytes
+    facts: bytes
+    """What listings show of *meta*; few distinct values, so they are stored once."""
+    nonce: bytes
+    when: When | None = None
+
+
+class Copy(_Op, frozen=True, tag="co"):
+    """New current version of *key* with the body of another version. Refused: no_key, when that is gone."""
+
+    source_bucket: str
+    source_key: bytes
+    source_seq: int
+    bucket: str
+    key: bytes
+    meta: bytes
+    facts: bytes
+    nonce: bytes
+    when: When | None = None
+
+
+class Rename(_Op, frozen=True, tag="rn"):
+    """Move the current version."""
+
+    bucket: str
+    key: bytes
+    new_key: bytes
+    nonce: bytes
+    when: When | None = None
+    source_when: When | None = None
+
+
+class SetMeta(_Op, frozen=True, tag="sm"):
+    """Replace the metadata of the version with this sequence."""
+
+    bucket: str
+    key: bytes
+    seq: int
+    meta: bytes
+    facts: bytes
+
+
+class Delete(_Op, frozen=True, tag="do"):
+    """Delete the current version (or hide it with a marker), or the named one for good."""
+
+    bucket: str
+    key: bytes
+    version_id: str | None
+    nonce: bytes
+    when: When | None = None
+
+
+class CreateUpload(_Op, frozen=True, tag="cu"):
+    """Start a multipart upload."""
+
+    bucket: str
+    key: bytes
+    upload_id: str
+    started_ms: int
+    document: bytes
+
+
+class PutPart(_Op, frozen=True, tag="pp"):
+    """Store or replace one part."""
+
+    bucket: str
+    key: bytes
+    upload_id: str
+    number: int
+    extents: list[Extent]
+    document: bytes
+
+
+class AbortUpload(_Op, frozen=True, tag="au"):
+    """End an upload and release its parts."""
+
+    bucket: str
+    key: bytes
+    upload_id: str
+
+
+class Complete(_Op, frozen=True, tag="cm"):
+    """Make the object of the parts named by (number, sequence), in order, then *tail*; the upload ends."""
+
+    bucket: str
+    key: bytes
+    upload_id: str
+    parts: list[tuple[int, int]]
+    tail: list[Extent]
+    size: int
+    etag: str
+    meta: bytes
+    facts: bytes
+    nonce: bytes
+    when: When | None = None
+
+
+Operation = (
+    CreateBucket
+    | DeleteBucket
+    | PutConfig
+    | SetVersioning
+    | Put
+    | Copy
+    | Rename
+    | SetMeta
+    | Delete
+    | CreateUpload
+    | PutPart
+    | AbortUpload
+    | Complete
+)
+
+
+class Order(msgspec.Struct, array_like=True, frozen=True):
+    """One operation on its way to the committer."""
+
+    operation: msgspec.Raw
+    """Encoded already: these very bytes go into the journal."""
+    inline: bytes | None = None
+    """Payload that the index keeps beside the extents; not in the journal, since the volume has it."""
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True):
+    """Orders to be carried out in one transaction; each may be refused alone. None at all asks for the state."""
+
+    orders: list[Order]
+
+
+class Outcome(msgspec.Struct, array_like=True, frozen=True):
+    """What became of one order."""
+
+    error: str = ""
+    """A code of `errors.REFUSALS`, or empty."""
+    fact: str = ""
+    seq: int = 0
+    flags: int = 0
+    nonce: bytes = b""
+    modified_ms: int = 0
+    stored_size: int = 0
+
+
+class Reply(msgspec.Struct, array_like=True, frozen=True):
+    """Answer to a `Request`."""
+
+    volume: int
+    """Where to append from now on; 0 while there is none."""
+    outcomes: list[Outcome]
+
+
+class JournalEntry(msgspec.Struct, array_like=True, frozen=True):
+    """One applied operation."""
+
+    seq: int
+    """First sequence that the operation used."""
+    operation: msgspec.Raw
+
+
+class Journal(msgspec.Struct, array_like=True, frozen=True):
+    """Payload of a JOURNAL record."""
+
+    now_ms: int
+    entries: list[JournalEntry]
+    last_seq: int
+    """Last sequence that the batch used."""
+
+
+def version_id(seq: int, flags: int, nonce: bytes) -> str:
+    """Opaque id of a version: 32 characters, safe in URLs; "null" for null versions."""
+    if flags & FLAG_NULL:
+        return NULL_VERSION
+    return base64.urlsafe_b64encode(seq.to_bytes(8, "big") + nonce).decode()
+
+
+def parse_version_id(text: str) -> tuple[int, bytes] | None:
+    """Sequence and nonce of a version id, or None when it cannot be one of ours ("null" included)."""
+    if len(text) != 4 * (8 + NONCE_BYTES) // 3:
+        return None
+    try:
+        raw = base64.b64decode(text, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return int.from_bytes(raw[:8], "big"), raw[8:]

@@ -1,0 +1,171 @@
+"""Opening a data directory after any kind of stop, and making its index anew from the volumes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from s4gw.store.committer import apply_one, decode_operation, start_volume
+from s4gw.store.errors import DataDirError, RecordDamaged
+from s4gw.store.layout import FORMAT_LINE, VOLUME_HEADER, RecordKind, volume_path
+from s4gw.store.ops import Complete, Journal, Operation, Put
+from s4gw.store.schema import check_sqlite, open_writer
+from s4gw.store.tables import Tables
+from s4gw.store.volume import VolumeReader, read_volume_header, scan_volume, sync_dir
+
+INLINE_BYTES: Final = 4096
+"""Objects up to this many stored bytes are also kept in the index row: one read instead of two."""
+
+
+def prepare(data_dir: Path) -> None:
+    """Make the directory, or make sure that it is one of ours.
+
+    Raises: DataDirError.
+    """
+    check_sqlite()
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stamp = data_dir / "FORMAT"
+        if not stamp.exists():
+            if (data_dir / "index.db").exists() or (data_dir / "volumes").exists():
+                raise DataDirError(f"{data_dir} holds volumes or an index, but no FORMAT file")
+            _write_stamp(stamp)
+        found = stamp.read_text("ascii", errors="replace").strip()
+        if found == FORMAT_LINE:
+            (data_dir / "volumes").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise DataDirError(f"{data_dir} cannot be used: {error.strerror}") from error
+    if found != FORMAT_LINE:
+        raise DataDirError(f"{data_dir} has format {found[:60]!r}; this version knows {FORMAT_LINE!r}")
+
+
+def recover(data_dir: Path) -> None:
+    """Make the current volume ready for appends; the caller holds ``storaged.lock``.
+
+    Bytes behind the committed end of the current volume were never acknowledged: the volume is closed as it is, with
+    the tail dead, and a new one begins, whose base sequence makes an uncommitted journal record void.
+    """
+    connection = open_writer(data_dir / "index.db")
+    try:
+        row = connection.execute("SELECT volume, volume_end, last_seq FROM state").fetchone()
+        assert row is not None
+        volume, end, last_seq = row
+        newest = max(volume_ids(data_dir), default=0)
+        if volume and newest < volume:
+            raise DataDirError(f"volume {volume} is missing")
+        if not volume and newest:
+            raise DataDirError("volumes without an index: rebuild it")
+        if not volume or newest > volume or _size(data_dir, volume) > max(end, VOLUME_HEADER.size):
+            start_volume(connection, data_dir, last_seq)
+    finally:
+        connection.close()
+
+
+def volume_ids(data_dir: Path) -> list[int]:
+    """Ids of the volumes on disk, ascending."""
+    return sorted(int(path.stem) for path in (data_dir / "volumes").glob("*.s4v"))
+
+
+def rebuild_index(data_dir: Path, *, inline_bytes: int = INLINE_BYTES) -> int:
+    """Make ``index.db`` anew by applying every journal record; the caller holds ``storaged.lock``.
+
+    Damaged records are passed over, as far as they are journals with their operations. The old index stays until the
+    new one is whole.
+
+    Returns: number of operations applied.
+    """
+    fresh = data_dir / "index.db.new"
+    _remove_database(fresh)
+    connection = open_writer(fresh)
+    reader = VolumeReader(data_dir)
+    try:
+        applied = _replay(connection, data_dir, reader, inline_bytes)
+    finally:
+        reader.close()
+        connection.close()
+    _remove_database(data_dir / "index.db")
+    fresh.rename(data_dir / "index.db")
+    sync_dir(data_dir)
+    return applied
+
+
+def _replay(connection: apsw.Connection, data_dir: Path, reader: VolumeReader, inline_bytes: int) -> int:
+    headers = [read_volume_header(data_dir, volume) for volume in _begun(data_dir)]
+    with connection:
+        connection.executemany(
+            "INSERT INTO volumes VALUES (?, 'full', ?)", [(header.volume, header.base_seq) for header in headers]
+        )
+    tables = Tables(connection)
+    tables.load()
+    applied = end = 0
+    for number, header in enumerate(headers):
+        limit = headers[number + 1].base_seq if number + 1 < len(headers) else None
+        end = VOLUME_HEADER.size
+        for record in scan_volume(data_dir, header.volume):
+            if record.head.kind is not RecordKind.JOURNAL:
+                continue
+            journal = msgspec.msgpack.decode(record.payload, type=Journal)
+            if limit is None or journal.last_seq <= limit:
+                end = record.offset + record.head.record_bytes
+                _replay_journal(tables, reader, journal, inline_bytes)
+                tables.write_state(header.volume, end)
+                connection.execute("COMMIT")
+                applied += len(journal.entries)
+    with connection:
+        for header in headers[-1:]:
+            connection.execute("UPDATE volumes SET state = 'open' WHERE id = ?", (header.volume,))
+            connection.execute("UPDATE state SET volume = ?, volume_end = ?", (header.volume, end))
+    return applied
+
+
+def _begun(data_dir: Path) -> list[int]:
+    """Volumes with a whole header; one with less was never used and may be torn."""
+    return [volume for volume in volume_ids(data_dir) if _size(data_dir, volume) >= VOLUME_HEADER.size]
+
+
+def _size(data_dir: Path, volume: int) -> int:
+    return volume_path(data_dir, volume).stat().st_size
+
+
+def _replay_journal(tables: Tables, reader: VolumeReader, journal: Journal, inline_bytes: int) -> None:
+    """Apply the operations of one batch; the transaction stays open."""
+    tables.begin(journal.now_ms)
+    for entry in journal.entries:
+        operation = decode_operation(entry.operation)
+        tables.last_seq = entry.seq - 1
+        apply_one(tables, operation, _inline(operation, reader, inline_bytes))
+    tables.last_seq = journal.last_seq
+
+
+def _inline(operation: Operation, reader: VolumeReader, inline_bytes: int) -> bytes | None:
+    extents = operation.extents if isinstance(operation, Put) else []
+    if isinstance(operation, Complete) and not operation.parts:
+        extents = operation.tail
+    if sum(extent.size for extent in extents) > inline_bytes:
+        return None
+    try:
+        return b"".join(reader.read(extent, 0, extent.size) for extent in extents)
+    except RecordDamaged:
+        return None  # reading the object will say so
+
+
+def _write_stamp(stamp: Path) -> None:
+    """Several processes may do this at once: each renames a whole file of the same content into place."""
+    fresh = stamp.with_name(f"FORMAT.{os.getpid()}")
+    fd = os.open(fresh, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, f"{FORMAT_LINE}\n".encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    fresh.rename(stamp)
+    sync_dir(stamp.parent)
+
+
+def _remove_database(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Schema of the SQLite index, and how its connections are opened.
+
+Written by storaged alone. Two choices carry the speed: `objects` holds current versions only, in narrow rows, so that
+a listing never meets an old version or a body; `bodies` and `extents` are keyed by growing numbers, so that a PUT
+touches one random page and otherwise appends.
+
+`bodies.extents` is a packed list of runs, see `pack_runs`; `refs` of an extent counts the bodies and parts that name
+it, and `zero_since` (ms) tells since when there has been none. `hash` is room for deduplication.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from s4gw.store.errors import DataDirError
+
+SCHEMA_VERSION: Final = 1
+SQLITE_MIN: Final = (3, 51, 3)  # older ones have a WAL reset race that can corrupt the database
+
+SCHEMA: Final = """
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    next_extent INTEGER NOT NULL, volume INTEGER NOT NULL, volume_end INTEGER NOT NULL);
+CREATE TABLE volumes (id INTEGER PRIMARY KEY, state TEXT NOT NULL, base_seq INTEGER NOT NULL);
+CREATE TABLE buckets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, changed_seq INTEGER NOT NULL,
+    owner TEXT NOT NULL, created_ms INTEGER NOT NULL, region TEXT NOT NULL, versioning TEXT NOT NULL,
+    objects INTEGER NOT NULL DEFAULT 0, versions INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
+    configs BLOB NOT NULL);
+CREATE TABLE facts (id INTEGER PRIMARY KEY, document BLOB NOT NULL UNIQUE);
+CREATE TABLE objects (
+    bucket INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, flags INTEGER NOT NULL, size INTEGER NOT NULL,
+    etag TEXT NOT NULL, stored_size INTEGER NOT NULL, modified_ms INTEGER NOT NULL, facts INTEGER NOT NULL,
+    nonce BLOB NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+CREATE TABLE versions (
+    bucket INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, flags INTEGER NOT NULL, size INTEGER NOT NULL,
+    etag TEXT NOT NULL, stored_size INTEGER NOT NULL, modified_ms INTEGER NOT NULL, facts INTEGER NOT NULL,
+    nonce BLOB NOT NULL, PRIMARY KEY (bucket, key, seq DESC)) WITHOUT ROWID;
+CREATE UNIQUE INDEX versions_null ON versions (bucket, key) WHERE flags & 2;
+CREATE TABLE bodies (seq INTEGER PRIMARY KEY, meta BLOB NOT NULL, extents BLOB NOT NULL, inline BLOB);
+CREATE TABLE extents (
+    id INTEGER PRIMARY KEY, volume INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL,
+    crc INTEGER NOT NULL, refs INTEGER NOT NULL, zero_since INTEGER, hash BLOB);
+CREATE TABLE uploads (
+    seq INTEGER PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL, upload_id TEXT NOT NULL UNIQUE,
+    started_ms INTEGER NOT NULL, document BLOB NOT NULL);
+CREATE INDEX uploads_by_key ON uploads (bucket, key, seq);
+CREATE TABLE parts (
+    upload INTEGER NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL, stored_size INTEGER NOT NULL,
+    modified_ms INTEGER NOT NULL, document BLOB NOT NULL, extents BLOB NOT NULL,
+    PRIMARY KEY (upload, number)) WITHOUT ROWID;
+CREATE TABLE completed (
+    upload_id TEXT PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL, at_ms INTEGER NOT NULL,
+    seq INTEGER NOT NULL, flags INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
+    stored_size INTEGER NOT NULL, nonce BLOB NOT NULL, meta BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX completed_by_time ON completed (at_ms);
+INSERT INTO state VALUES (1, 1, 0, 1, 0, 0);
+"""
+
+VERSION_COLUMNS: Final = "seq, flags, size, etag, stored_size, modified_ms, facts, nonce"
+
+_MMAP_BYTES: Final = 256 * 1024**2  # of the index, mapped by readers: a page look-up without a system call
+_WRITER_CACHE_KIB: Final = 64 * 1024
+BUSY_TIMEOUT_MS: Final = 5000  # a backstop: nobody but storaged writes
+_RUN: Final = struct.Struct("<QII")
+
+
+def pack_runs(runs: Sequence[tuple[int, int, int]]) -> bytes:
+    """Packed list of (first extent id, number of extents, size of each in bytes), in order of the body."""
+    return b"".join(_RUN.pack(*run) for run in runs)
+
+
+def unpack_runs(packed: bytes) -> list[tuple[int, int, int]]:
+    """Undo `pack_runs`."""
+    return list(_RUN.iter_unpack(packed))
+
+
+def runs_of(first_id: int, sizes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Runs of extents with these sizes and consecutive ids from *first_id* on."""
+    runs: list[tuple[int, int, int]] = []
+    for extent, size in enumerate(sizes, first_id):
+        if runs and runs[-1][2] == size:
+            first, count, _ = runs[-1]
+            runs[-1] = (first, count + 1, size)
+        else:
+            runs.append((extent, 1, size))
+    return runs
+
+
+def check_sqlite(version: str = apsw.sqlite_lib_version()) -> None:
+    """Raises: DataDirError, when the SQLite library is older than `SQLITE_MIN`."""
+    if tuple(int(number) for number in version.split(".")) < SQLITE_MIN:
+        wanted = ".".join(map(str, SQLITE_MIN))
+        raise DataDirError(f"SQLite {version} is too old: apsw has to bring {wanted} or newer")
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """The committer's connection; makes the tables when the file is new.
+
+    Raises: DataDirError (index of another version), apsw.Error.
+    """
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'state'").fetchone() is None:
+        with connection:
+            connection.execute(SCHEMA)
+    found = connection.execute("SELECT schema FROM state").fetchone()
+    if found != (SCHEMA_VERSION,):
+        raise DataDirError(f"the index has schema {found and found[0]}; this version knows {SCHEMA_VERSION}")
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A read-only connection for one thread."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute(f"PRAGMA mmap_size={_MMAP_BYTES}")
+    return connection

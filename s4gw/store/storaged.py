@@ -1,0 +1,225 @@
+"""The committer's process: ``python -m s4gw.store.storaged --data-dir DIR --parent-pid PID``.
+
+One event loop: take every request that has arrived, commit them as one batch, answer, again. While a batch is on its
+way to the disk the next one gathers, so batches grow with the load and with the slowness of the disk.
+
+It ends when the process it serves (the arbiter) is gone, after the batch in hand; SIGTERM ends it only when no worker
+is connected any more, since a service manager signals all processes of a service at once and workers still drain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from s4gw.store import wire
+from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
+from s4gw.store.errors import StoreError, StoreLocked
+from s4gw.store.lock import COMMITTER_LOCK, FileLock
+from s4gw.store.ops import Request
+from s4gw.store.recovery import prepare, recover
+
+EXIT_OK: Final = 0
+EXIT_LOCKED: Final = 4
+EXIT_CANNOT_RUN: Final = 3
+
+_BACKLOG: Final = 1024
+_RECEIVE_BYTES: Final = 256 * 1024
+_IDLE_S: Final = 1.0  # an idle second is when the write-ahead log is moved into the index
+_READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+
+
+class _Peer:
+    """One connected worker thread."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.received = bytearray()
+        self.unsent = b""
+
+    def take(self) -> Request | None:
+        """The request that has arrived whole, if one has. Raises: ValueError, msgspec.DecodeError."""
+        if len(self.received) < wire.LENGTH.size:
+            return None
+        size = wire.LENGTH.unpack_from(self.received)[0]
+        if size > BATCH_BYTES_MAX:
+            raise ValueError(size)
+        end = wire.LENGTH.size + size
+        if len(self.received) < end:
+            return None
+        body = bytes(self.received[wire.LENGTH.size : end])
+        del self.received[:end]
+        return wire.decode_request(body)
+
+
+class Server:
+    """The event loop around a `Committer`.
+
+    Args:
+        committer: What commits.
+        listener: Listening socket, non-blocking.
+        parent: A pidfd that becomes readable when the process served has ended, or None.
+        wake: A socket that becomes readable when a signal came, or None.
+    """
+
+    def __init__(
+        self, committer: Committer, listener: socket.socket, *, parent: int | None, wake: socket.socket | None
+    ) -> None:
+        self._committer = committer
+        self._listener = listener
+        self._parent = parent
+        self._wake = wake
+        self._peers: dict[int, _Peer] = {}
+        self._stopping = False
+        self._parent_gone = False
+        self._epoll = select.epoll()
+        self._epoll.register(listener.fileno(), select.EPOLLIN)
+        for descriptor in (parent, wake.fileno() if wake else None):
+            if descriptor is not None:
+                self._epoll.register(descriptor, select.EPOLLIN)
+
+    def serve(self) -> None:
+        """Run until the parent is gone, or a signal came and nobody is connected."""
+        while not (self._parent_gone or (self._stopping and not self._peers)):
+            self.step()
+        for descriptor in list(self._peers):
+            self._drop(descriptor)
+        self._epoll.close()
+
+    def step(self) -> None:
+        """Wait for something, then commit all requests that have arrived."""
+        events = self._epoll.poll(_IDLE_S)
+        if not events:
+            self._committer.checkpoint(idle=True)
+            return
+        batch: list[tuple[int, Request]] = []
+        size = 0
+        for descriptor, event in events:
+            if descriptor == self._listener.fileno():
+                self._accept()
+            elif descriptor == self._parent:
+                self._parent_gone = True
+            elif self._wake is not None and descriptor == self._wake.fileno():
+                self._wake.recv(64)
+                self._stopping = True
+            elif event & select.EPOLLOUT:
+                self._send(descriptor, b"")
+            elif size < BATCH_BYTES_MAX:  # the others stay readable and are in the next batch
+                size += self._receive(descriptor, batch)
+        if batch:
+            replies = self._committer.commit([request for _, request in batch])
+            for (descriptor, _), reply in zip(batch, replies, strict=True):
+                self._send(descriptor, wire.encode(reply))
+            self._committer.checkpoint()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            connection.setblocking(False)
+            self._peers[connection.fileno()] = _Peer(connection)
+            self._epoll.register(connection.fileno(), _READABLE)
+
+    def _receive(self, descriptor: int, batch: list[tuple[int, Request]]) -> int:
+        """Take what the peer has sent. Returns: number of bytes."""
+        peer = self._peers[descriptor]
+        try:
+            data = peer.connection.recv(_RECEIVE_BYTES)
+            peer.received += data
+            request = peer.take()
+        except BlockingIOError:
+            return 0
+        except (OSError, ValueError, msgspec.DecodeError):
+            data, request = b"", None
+        if not data:
+            self._drop(descriptor)
+        elif request is not None:
+            batch.append((descriptor, request))
+        return len(data)
+
+    def _send(self, descriptor: int, data: bytes) -> None:
+        peer = self._peers.get(descriptor)
+        if peer is None:
+            return
+        data = peer.unsent + data
+        try:
+            sent = peer.connection.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._drop(descriptor)
+            return
+        if peer.unsent or sent < len(data):
+            peer.unsent = data[sent:]
+            self._epoll.modify(descriptor, select.EPOLLOUT if peer.unsent else _READABLE)
+
+    def _drop(self, descriptor: int) -> None:
+        peer = self._peers.pop(descriptor)
+        self._epoll.unregister(descriptor)
+        peer.connection.close()
+
+
+def run(data_dir: Path, *, parent_pid: int | None, volume_bytes: int, ready_fd: int | None) -> None:
+    """Serve *data_dir* until it is time to end.
+
+    Raises: StoreError, OSError.
+    """
+    prepare(data_dir)
+    parent = None if parent_pid is None else os.pidfd_open(parent_pid)
+    with FileLock(data_dir / COMMITTER_LOCK):
+        recover(data_dir)
+        committer = Committer(data_dir, volume_bytes=volume_bytes)
+        listener = wire.listen(data_dir, _BACKLOG)
+        wake, waker = socket.socketpair()
+        waker.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        if ready_fd is not None:
+            os.write(ready_fd, b"1")
+            os.close(ready_fd)
+        Server(committer, listener, parent=parent, wake=wake).serve()
+        listener.close()
+        committer.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line of the process. Returns: the exit code."""
+    parser = argparse.ArgumentParser(prog="storaged", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--parent-pid", type=int, help="end when this process is gone")
+    parser.add_argument("--volume-bytes", type=int, default=VOLUME_BYTES)
+    parser.add_argument("--ready-fd", type=int, help="write a byte to this descriptor when serving")
+    parser.add_argument("--detach", action="store_true", help="serve in a child and return at once")
+    options = parser.parse_args(arguments)
+    if options.detach and os.fork():
+        return EXIT_OK
+    os.umask(0o077)
+    try:
+        run(
+            options.data_dir,
+            parent_pid=options.parent_pid,
+            volume_bytes=options.volume_bytes,
+            ready_fd=options.ready_fd,
+        )
+    except StoreLocked:
+        return EXIT_LOCKED
+    except (StoreError, OSError) as error:
+        sys.stderr.write(f"storaged: {error}\n")
+        return EXIT_CANNOT_RUN
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Building blocks of one index transaction: sequences, extents and their reference counts, buckets, counters.
+
+An operation is refused before it writes anything: whoever calls a method that writes has made all its checks. Caches
+hold only what the transaction or an earlier committed one has written; `forget` empties them after a failed one.
+"""
+
+# ruff: noqa: S608 - the interpolated columns are constants of ours
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import apsw
+
+from s4gw.store.errors import NoBucket, NoSpace
+from s4gw.store.layout import EXTENT_BYTES_MAX
+from s4gw.store.schema import VERSION_COLUMNS, pack_runs, runs_of, unpack_runs
+from s4gw.store.volume import Extent
+
+_BUCKET_CACHE_MAX: Final = 10_000
+_FACTS_CACHE_MAX: Final = 10_000
+
+
+class BucketRow(NamedTuple):
+    """What operations on objects need to know of a bucket."""
+
+    id: int
+    versioning: str
+    owner: str
+
+
+class Version(NamedTuple):
+    """A row of `objects` or `versions`, in the order of `VERSION_COLUMNS`."""
+
+    seq: int
+    flags: int
+    size: int
+    etag: str
+    stored_size: int
+    modified_ms: int
+    facts: int
+    nonce: bytes
+
+
+class Tables:
+    """State of the running transaction over the committer's connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self.execute = connection.execute
+        self.now_ms = 0
+        self.last_seq = 0
+        self.next_extent = 0
+        self.volumes_good: set[int] = set()
+        self.touched: set[int] = set()
+        self._buckets: dict[str, BucketRow] = {}
+        self._facts: dict[bytes, int] = {}
+        self._counts: dict[int, list[int]] = {}
+
+    # -- the transaction ------------------------------------------------------------------------------------------
+    def load(self) -> tuple[int, int]:
+        """Read the committed state. Returns: current volume and its committed end."""
+        row = self.execute("SELECT last_seq, next_extent, volume, volume_end FROM state").fetchone()
+        assert row is not None
+        self.last_seq, self.next_extent, volume, volume_end = row
+        self.volumes_good = {number for (number,) in self.execute("SELECT id FROM volumes WHERE state != 'bad'")}
+        self.forget()
+        return volume, volume_end
+
+    def forget(self) -> None:
+        """Drop everything remembered from a transaction that was rolled back."""
+        self._buckets.clear()
+        self._facts.clear()
+        self._counts.clear()
+        self.touched.clear()
+
+    def begin(self, now_ms: int) -> None:
+        """Start the transaction."""
+        self.now_ms = now_ms
+        self.touched.clear()
+        self.execute("BEGIN IMMEDIATE")
+
+    def write_state(self, volume: int, volume_end: int) -> None:
+        """Write counters and state rows; the last thing before the commit."""
+        for bucket, (objects, versions, size) in self._counts.items():
+            self.execute(
+                "UPDATE buckets SET objects = objects + ?, versions = versions + ?, bytes = bytes + ? WHERE id = ?",
+                (objects, versions, size, bucket),
+            )
+        self._counts.clear()
+        self.execute(
+            "UPDATE state SET last_seq = ?, next_extent = ?, volume = ?, volume_end = ?",
+            (self.last_seq, self.next_extent, volume, volume_end),
+        )
+
+    def take_seq(self) -> int:
+        """The next sequence number."""
+        self.last_seq += 1
+        return self.last_seq
+
+    # -- buckets --------------------------------------------------------------------------------------------------
+    def bucket(self, name: str) -> BucketRow:
+        """Raises: NoBucket."""
+        known = self._buckets.get(name)
+        if known is None:
+            row = self.execute("SELECT id, versioning, owner FROM buckets WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise NoBucket(name)
+            if len(self._buckets) >= _BUCKET_CACHE_MAX:
+                self._buckets.clear()
+            known = self._buckets[name] = BucketRow(*row)
+        return known
+
+    def bucket_changed(self, name: str) -> None:
+        """Forget what is remembered of the bucket."""
+        self._buckets.pop(name, None)
+
+    def count(self, bucket: int, *, objects: int = 0, versions: int = 0, size: int = 0) -> None:
+        """Change the bucket's counters: visible objects, versions and markers, stored bytes."""
+        counts = self._counts.setdefault(bucket, [0, 0, 0])
+        counts[0] += objects
+        counts[1] += versions
+        counts[2] += size
+
+    def facts_id(self, document: bytes) -> int:
+        """Number of this listing document."""
+        known = self._facts.get(document)
+        if known is None:
+            self.execute("INSERT OR IGNORE INTO facts (document) VALUES (?)", (document,))
+            row = self.execute("SELECT id FROM facts WHERE document = ?", (document,)).fetchone()
+            assert row is not None
+            if len(self._facts) >= _FACTS_CACHE_MAX:
+                self._facts.clear()
+            known = self._facts[document] = row[0]
+        return known
+
+    # -- extents --------------------------------------------------------------------------------------------------
+    def check_extents(self, extents: Iterable[Extent]) -> None:
+        """Raises: NoSpace, when a volume may have lost what was written to it."""
+        for extent in extents:
+            if extent.volume not in self.volumes_good or not 0 < extent.size <= EXTENT_BYTES_MAX:
+                raise NoSpace(f"volume {extent.volume}")
+
+    def add_extents(self, extents: Sequence[Extent]) -> list[tuple[int, int, int]]:
+        """Insert extents with one reference each. Returns: their runs."""
+        if not extents:
+            return []
+        first = self.next_extent
+        self.next_extent += len(extents)
+        for number, (volume, offset, size, crc) in enumerate(
+            ((e.volume, e.offset, e.size, e.crc) for e in extents), first
+        ):
+            self.touched.add(volume)
+            self.execute(
+                "INSERT INTO extents (id, volume, offset, size, crc, refs) VALUES (?, ?, ?, ?, ?, 1)",
+                (number, volume, offset, size, crc),
+            )
+        return runs_of(first, [extent.size for extent in extents])
+
+    def retain(self, runs: Iterable[tuple[int, int, int]]) -> None:
+        """One reference more for each extent of *runs*."""
+        for first, count, _ in runs:
+            self.execute(
+                "UPDATE extents SET refs = refs + 1, zero_since = NULL WHERE id BETWEEN ? AND ?",
+                (first, first + count - 1),
+            )
+
+    def release(self, runs: Iterable[tuple[int, int, int]]) -> None:
+        """One reference less; the last one leaves the time."""
+        for first, count, _ in runs:
+            self.execute(
+                "UPDATE extents SET refs = refs - 1, zero_since = CASE refs WHEN 1 THEN ? END WHERE id BETWEEN ? AND ?",
+                (self.now_ms, first, first + count - 1),
+            )
+
+    # -- versions and bodies --------------------------------------------------------------------------------------
+    def current(self, bucket: int, key: bytes) -> Version | None:
+        """The current version of the key, markers included."""
+        row = self.execute(_SELECT_CURRENT, (bucket, key)).fetchone()
+        return None if row is None else Version(*row)
+
+    def older(self, bucket: int, key: bytes, seq: int) -> Version | None:
+        """The version with this sequence, if it is not the current one."""
+        row = self.execute(_SELECT_OLDER, (bucket, key, seq)).fetchone()
+        return None if row is None else Version(*row)
+
+    def older_null(self, bucket: int, key: bytes) -> Version | None:
+        """The null version, if it is not the current one."""
+        row = self.execute(_SELECT_NULL, (bucket, key)).fetchone()
+        return None if row is None else Version(*row)
+
+    def add_body(self, seq: int, meta: bytes, runs: Sequence[tuple[int, int, int]], inline: bytes | None) -> None:
+        """Body of the version *seq*."""
+        self.execute("INSERT INTO bodies VALUES (?, ?, ?, ?)", (seq, meta, pack_runs(runs), inline))
+
+    def body_runs(self, seq: int) -> list[tuple[int, int, int]]:
+        """Extents of the version *seq*; none for a marker."""
+        row = self.execute("SELECT extents FROM bodies WHERE seq = ?", (seq,)).fetchone()
+        return unpack_runs(row[0]) if row else []
+
+    def drop_body(self, seq: int) -> None:
+        """Remove the body of *seq* and release its extents."""
+        self.release(self.body_runs(seq))
+        self.execute("DELETE FROM bodies WHERE seq = ?", (seq,))
+
+
+_SELECT_CURRENT: Final = f"SELECT {VERSION_COLUMNS} FROM objects WHERE bucket = ? AND key = ?"
+_SELECT_OLDER: Final = f"SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND seq = ?"
+_SELECT_NULL: Final = f"SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND flags & 2"

@@ -1,0 +1,267 @@
+"""Volume files: making them, appending to them from any thread, reading and scanning them.
+
+Appends go through a descriptor of the calling thread's own: with O_APPEND one ``writev`` is contiguous on a local
+file system, and the position of the descriptor afterwards says where it ended. A short or failed write leaves dead
+bytes, never a moved offset.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from s4gw.store.errors import RecordDamaged, Unavailable
+from s4gw.store.layout import (
+    BLOCK_BYTES,
+    RECORD_HEADER,
+    SALT_BYTES,
+    VOLUME_HEADER,
+    RecordKind,
+    head_bytes,
+    volume_path,
+)
+from s4gw.store.record import (
+    Buffer,
+    RecordHead,
+    VolumeHeader,
+    check_blocks,
+    pack_head,
+    pack_volume_header,
+    unpack_head,
+    unpack_volume_header,
+)
+
+_READER_FILES_MAX: Final = 512  # descriptors kept open for reading; a volume beyond is opened for each read
+_SCAN_BYTES: Final = 8 * 1024**2  # how much a scan looks at when it searches for the next record
+_IOV_MAX: Final = 1024  # Linux UIO_MAXIOV
+
+Gather = Callable[[int, Sequence[Buffer]], int]
+
+
+class Extent(msgspec.Struct, array_like=True, frozen=True):
+    """Where one DATA record lies."""
+
+    volume: int
+    offset: int
+    """Of the record, in bytes."""
+    size: int
+    """Of its payload, in bytes."""
+    crc: int
+    """CRC of the record's head."""
+
+
+def create_volume(data_dir: Path, volume: int, base_seq: int) -> VolumeHeader:
+    """Make an empty volume, durably, before anybody may know of it."""
+    header = VolumeHeader(volume, base_seq, os.urandom(SALT_BYTES))
+    path = volume_path(data_dir, volume)
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, pack_volume_header(header))
+        os.fsync(fd)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(fd)
+    sync_dir(path.parent)
+    return header
+
+
+def sync_dir(path: Path) -> None:
+    """Make the directory's entries durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class AppendFile:
+    """One descriptor for appending to one volume; belongs to one thread."""
+
+    def __init__(self, data_dir: Path, volume: int, *, writev: Gather = os.writev) -> None:
+        self.volume = volume
+        self._writev = writev
+        try:
+            self.fd = os.open(volume_path(data_dir, volume), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise Unavailable(f"volume {volume} does not open: {error.strerror}") from error
+        self.header = unpack_volume_header(os.pread(self.fd, VOLUME_HEADER.size, 0), volume)
+
+    def append(self, kind: RecordKind, buffers: Sequence[Buffer]) -> Extent:
+        """Append one record of *buffers* joined.
+
+        Raises: Unavailable (disk full or failing); whatever reached the file is dead and nobody refers to it.
+        """
+        if len(buffers) >= _IOV_MAX:
+            buffers = (b"".join(buffers),)
+        head, crc = pack_head(self.header.salt, kind, buffers)
+        size = sum(map(len, buffers))
+        try:
+            written = self._writev(self.fd, (head, *buffers))
+            end = os.lseek(self.fd, 0, os.SEEK_CUR)
+        except OSError as error:
+            raise Unavailable(f"append to volume {self.volume}: {error.strerror}") from error
+        if written != len(head) + size:
+            raise Unavailable(f"append to volume {self.volume}: short write")
+        return Extent(self.volume, end - written, size, crc)
+
+    def size(self) -> int:
+        """Of the file, in bytes, now."""
+        return os.fstat(self.fd).st_size
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self.fd)
+
+
+class VolumeReader:
+    """Checked reads of extents, from any thread of one process."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._files: dict[int, tuple[int, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, extent: Extent, start: int, end: int) -> bytes:
+        """Bytes ``[start, end)`` of the extent's payload.
+
+        Raises: RecordDamaged, also when the file is gone.
+        """
+        volume, offset = extent.volume, extent.offset
+        if not 0 <= start < end <= extent.size:
+            raise RecordDamaged(volume, offset, "range outside of the extent")
+        fd, salt, borrowed = self._open(volume, offset)
+        try:
+            return _read_checked(fd, salt, extent, start, end)
+        except OSError as error:
+            raise RecordDamaged(volume, offset, f"read failed: {error.strerror}") from error
+        finally:
+            if not borrowed:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Close the kept descriptors; no read may be running."""
+        with self._lock:
+            for fd, _ in self._files.values():
+                os.close(fd)
+            self._files.clear()
+
+    def _open(self, volume: int, offset: int) -> tuple[int, bytes, bool]:
+        """Descriptor, salt, and whether the descriptor is kept for others."""
+        known = self._files.get(volume)
+        if known is not None:
+            return (*known, True)
+        with self._lock:
+            known = self._files.get(volume)
+            if known is not None:
+                return (*known, True)
+            try:
+                fd = os.open(volume_path(self._data_dir, volume), os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise RecordDamaged(volume, offset, f"volume does not open: {error.strerror}") from error
+            try:
+                salt = unpack_volume_header(os.pread(fd, VOLUME_HEADER.size, 0), volume).salt
+            except (OSError, RecordDamaged):
+                os.close(fd)
+                raise
+            keep = len(self._files) < _READER_FILES_MAX
+            if keep:
+                self._files[volume] = (fd, salt)
+            return fd, salt, keep
+
+
+def _read_checked(fd: int, salt: bytes, extent: Extent, start: int, end: int) -> bytes:
+    volume, offset, size = extent.volume, extent.offset, extent.size
+    head_size = head_bytes(size)
+    if size <= BLOCK_BYTES:  # PERF: head and payload in one read
+        data = os.pread(fd, head_size + size, offset)
+        head = _checked_head(data, salt, extent)
+        payload = data[head_size:]
+        if len(payload) != size:
+            raise RecordDamaged(volume, offset, "payload is cut")
+        check_blocks(head, 0, payload, volume=volume, offset=offset)
+        return payload if (start, end) == (0, size) else payload[start:end]
+    head = _checked_head(os.pread(fd, head_size, offset), salt, extent)
+    first = start // BLOCK_BYTES
+    at, stop = first * BLOCK_BYTES, min(-(-end // BLOCK_BYTES) * BLOCK_BYTES, size)
+    blocks = os.pread(fd, stop - at, offset + head_size + at)
+    if len(blocks) != stop - at:
+        raise RecordDamaged(volume, offset, "payload is cut")
+    check_blocks(head, first, blocks, volume=volume, offset=offset)
+    return blocks if (start, end) == (at, stop) else blocks[start - at : end - at]
+
+
+def _checked_head(data: bytes, salt: bytes, extent: Extent) -> RecordHead:
+    head = unpack_head(data, salt, volume=extent.volume, offset=extent.offset)
+    if (head.kind, head.size, head.crc) != (RecordKind.DATA, extent.size, extent.crc):
+        raise RecordDamaged(extent.volume, extent.offset, "another record lies here")
+    return head
+
+
+class ScannedRecord(msgspec.Struct, frozen=True):
+    """One whole, correct record found by `scan_volume`."""
+
+    offset: int
+    head: RecordHead
+    payload: bytes
+
+
+def read_volume_header(data_dir: Path, volume: int) -> VolumeHeader:
+    """Header of the volume. Raises: RecordDamaged."""
+    with volume_path(data_dir, volume).open("rb") as file:
+        return unpack_volume_header(file.read(VOLUME_HEADER.size), volume)
+
+
+def scan_volume(data_dir: Path, volume: int, *, start: int = VOLUME_HEADER.size) -> Iterator[ScannedRecord]:
+    """Find every whole record of the volume from *start* on; damaged stretches are passed over.
+
+    Raises: RecordDamaged, when the volume's own header is.
+    """
+    fd = os.open(volume_path(data_dir, volume), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        salt = unpack_volume_header(os.pread(fd, VOLUME_HEADER.size, 0), volume).salt
+        end, at = os.fstat(fd).st_size, start
+        while at < end:
+            found = _record_at(fd, salt, volume, at)
+            if found is None:
+                at = _next_salt(fd, salt, at + 1, end)
+                continue
+            yield found
+            at += found.head.record_bytes
+    finally:
+        os.close(fd)
+
+
+def _record_at(fd: int, salt: bytes, volume: int, at: int) -> ScannedRecord | None:
+    start = os.pread(fd, RECORD_HEADER.size, at)
+    if len(start) < RECORD_HEADER.size:
+        return None
+    size = RECORD_HEADER.unpack(start)[4]
+    try:
+        head = unpack_head(os.pread(fd, min(head_bytes(size), _SCAN_BYTES), at), salt, volume=volume, offset=at)
+        payload = os.pread(fd, head.size, at + head_bytes(head.size))
+        if len(payload) != head.size:
+            return None
+        check_blocks(head, 0, payload, volume=volume, offset=at)
+    except RecordDamaged:
+        return None
+    return ScannedRecord(at, head, payload)
+
+
+def _next_salt(fd: int, salt: bytes, at: int, end: int) -> int:
+    """Offset of the next salt at or after *at*, or *end*."""
+    while at < end:
+        window = os.pread(fd, _SCAN_BYTES, at)
+        found = window.find(salt)
+        if found >= 0:
+            return at + found
+        if len(window) < _SCAN_BYTES:
+            return end
+        at += len(window) - len(salt) + 1
+    return end

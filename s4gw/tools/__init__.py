@@ -1,0 +1,1 @@
+"""Commands: what an operator types. Each is a module that `s4gw.tools.cli` lists."""

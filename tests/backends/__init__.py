@@ -1,0 +1,1 @@
+"""The shared backend suite: one set of promises over every backend."""

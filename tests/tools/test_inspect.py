@@ -1,0 +1,119 @@
+"""`s4gw inspect` shows what a stored body is made of, for people and for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s4gw.codec import Choice, CodecId
+from s4gw.tools import inspect
+from tests.codec.support import VECTORS, build, vector
+
+
+def call(*argv: str | Path) -> int:
+    """Run the command with *argv*."""
+    parser = argparse.ArgumentParser()
+    inspect.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["inspect", *map(str, argv)])
+    return int(arguments.run(arguments))
+
+
+def report(capsys: pytest.CaptureFixture[str], status: int, *argv: str | Path) -> dict[str, Any]:
+    """Run with ``--json`` and give the document."""
+    assert call("--json", *argv) == status
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line per frame, one per codec, the totals and the trailer."""
+    assert call(VECTORS / "object-trailer-v1.bin") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "   frame  codec               original        stored    ratio",
+        "       0  cpu-zstd                1200           298     4.03",
+        "       1  passthrough             1200          1228     0.98",
+        "       2  cpu-gzip                1200           390     3.08",
+        "       1x cpu-gzip                1200           390     3.08",
+        "       1x cpu-zstd                1200           298     4.03",
+        "       1x passthrough             1200          1228     0.98",
+        "   total  framed                  3600          2111     1.71",
+        "padding: 195 bytes",
+        "trailer: sound, 195 bytes",
+        "  etag: 7484165c08711217b093fc246204dc4e-2",
+        "  crc32c: 88a1a50a",
+        "  checksums: CRC32=4mVbww==-2",
+        "  checksum type: COMPOSITE",
+        "  parts: 2",
+    ]
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same facts as a document."""
+    found = report(capsys, 0, VECTORS / "object-trailer-v1.bin")
+    assert (found["kind"], found["original_size"], found["stored_size"]) == ("framed", 3600, 2111)
+    assert [frame["offset"] for frame in found["frames"]] == [0, 298, 1526]
+    assert found["codecs"]["cpu-gzip"] == {"frames": 1, "original_size": 1200, "stored_size": 390}
+    assert found["trailer"]["manifest"]["etag"] == "7484165c08711217b093fc246204dc4e-2"
+
+
+def test_padded_object_of_another_gateway(capsys: pytest.CaptureFixture[str]) -> None:
+    """Paddings are counted and are no trailer."""
+    found = report(capsys, 0, VECTORS / "object-s4-multipart.bin")
+    assert (found["padding_size"], found["trailer"]["state"]) == (2048 - 449, "none")
+
+
+def test_padding_at_the_end_is_no_trailer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A last part that was padded with zeros is sound."""
+    (tmp_path / "padded").write_bytes(vector("object-s4-multipart.bin")[:2048])
+    assert report(capsys, 0, tmp_path / "padded")["trailer"]["state"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("argv", "kind", "original_size"),
+    [
+        ([VECTORS / "original.txt"], "plain", 3642),
+        ([VECTORS / "raw-gzip.bin"], "plain", 946),
+        ([VECTORS / "raw-gzip.bin", "--codec", "cpu-gzip"], "raw", 3642),
+        ([VECTORS / "frame-zstd.bin", "--codec", "passthrough"], "raw", 768),
+    ],
+)
+def test_unframed(capsys: pytest.CaptureFixture[str], argv: list[str | Path], kind: str, original_size: int) -> None:
+    """A body without frames is plain, or raw when its codec is named."""
+    found = report(capsys, 0, *argv)
+    assert (found["kind"], found["original_size"], found["frames"]) == (kind, original_size, [])
+
+
+def test_damaged_trailer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The frames are shown, the trailer is called damaged, the status says so."""
+    changed = bytearray(vector("object-trailer-v1.bin"))
+    changed[-100] ^= 1
+    (tmp_path / "damaged").write_bytes(changed)
+    found = report(capsys, 1, tmp_path / "damaged")
+    assert (len(found["frames"]), found["trailer"]["state"]) == (3, "damaged")
+
+
+def test_trailer_that_disagrees_with_the_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trailer whose sums are right but whose frames are not is damage, too."""
+    plain = Choice(CodecId.PASSTHROUGH)
+    stored, index = build([(b"a" * 10, plain), (b"b" * 20, plain)])
+    swapped, _ = build([(b"b" * 20, plain), (b"a" * 10, plain)])
+    (tmp_path / "swapped").write_bytes(swapped[: index.stored_size] + stored[index.stored_size :])
+    assert report(capsys, 1, tmp_path / "swapped")["trailer"]["reason"] == "its index is not that of the frames"
+
+
+def test_cut_body(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands before the damage is shown; the rest is one line on standard error."""
+    (tmp_path / "cut").write_bytes(vector("object-trailer-v1.bin")[:1000])
+    assert call(tmp_path / "cut") == 1
+    out, err = capsys.readouterr()
+    assert "cpu-zstd" in out
+    assert err.count("\n") == 1
+
+
+def test_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+    """An object without a store is misuse."""
+    assert call("s3://bucket/key") == 2
+    assert "--data-dir" in capsys.readouterr().err
