@@ -31,7 +31,7 @@ PURE_NAMES: Final = {"threading": {"local"}}
 
 # module -> the places under s4gw that may import it
 RESERVED: Final = {
-    "falcon": ("gateway/", "console/"),
+    "falcon": ("gateway/", "console/", "wsgi.py"),
     "gunicorn": ("gateway/", "wsgi.py"),
     "boto3": ("backends/remote",),
     "botocore": ("s3/", "backends/remote"),

@@ -19,9 +19,30 @@ CLOSE_STEP_BYTES: Final = 256 * 1024
 JOIN_BYTES_MAX: Final = 64 * 1024
 """Up to this size header and body are joined for TLS, which has no gathering write."""
 
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 Piece = bytes | bytearray | memoryview
 
 _TIMEVAL: Final = struct.pack("@ll", IO_TIMEOUT_S, 0)
+
+
+class Expectation:
+    """A client that waits for ``100 Continue``."""
+
+    __slots__ = ("_sock", "pending")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.pending = True
+
+    def meet(self) -> None:
+        """Tell the client to send its body; does nothing the second time."""
+        if self.pending:
+            self.pending = False
+            try:
+                self._sock.sendall(CONTINUE)
+            except OSError:
+                return  # the read that follows finds out
 
 
 def limit_waiting(sock: socket.socket) -> None:

@@ -23,9 +23,12 @@ from __future__ import annotations
 
 import os
 import select
+import selectors
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from gunicorn import util
@@ -39,6 +42,7 @@ from gunicorn.http.errors import (
     UnsupportedTransferCoding,
 )
 from gunicorn.http.message import Request
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
 from s4gw.gateway import connection
@@ -49,44 +53,42 @@ from s4gw.s3.errors import NotImplemented as S3NotImplemented
 SERVER_NAME: Final = "S4GW"
 LINGER_MS: Final = 20
 """How long a thread waits for the next request of its connection; SDKs send it within one or two round trips."""
-FIRST_BYTE_S: Final = 5.0
-"""Longest wait of a thread for the first byte of a new connection; the main thread goes on waiting for it."""
+HEADER_S: Final = 20.0
+"""Longest time that a client may take for one request's headers; meanwhile it holds a thread."""
 DRAIN_BYTES_MAX: Final = 64 * 1024
 """Unread body up to which a connection is kept: gunicorn reads and drops as much (`Parser.finish_body`)."""
 
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HEADER_END: Final = b"\r\n"
-
-_DEFER: Final = getattr(gthread, "_DEFER", None)
 
 
 class BrokenAnswerError(ConnectionError):
     """An answer ended before its announced length; what went wrong has been accounted for."""
 
 
-class Expectation:
-    """A client that waits for ``100 Continue``."""
+class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no types
+    """Reads headers from the socket, up to a moment."""
 
-    __slots__ = ("_sock", "pending")
+    _deadline = 0.0
+    _ready = False
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self.pending = True
+    def begin(self) -> None:
+        """A request is to be read; unless some of it is buffered, the socket is known to be readable."""
+        self._deadline = time.monotonic() + HEADER_S
+        self._ready = not self.buf.tell()
 
-    def meet(self) -> None:
-        """Tell the client to send its body; does nothing the second time."""
-        if self.pending:
-            self.pending = False
-            try:
-                self._sock.sendall(_CONTINUE)
-            except OSError:
-                return  # the read that follows finds out
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Give what has come. Raises: TimeoutError after the deadline."""
+        if not self._ready and not connection.readable(self.sock, max(self._deadline - time.monotonic(), 0)):
+            raise TimeoutError
+        self._ready = False
+        data: bytes = super().chunk(size_hint)
+        return data
 
 
 class S4Response(wsgi.Response):  # type: ignore[misc] # gunicorn ships no types
     """gunicorn's response, with header and first block in one write."""
 
-    def __init__(self, req: Any, sock: socket.socket, cfg: Any, expectation: Expectation | None) -> None:
+    def __init__(self, req: Any, sock: socket.socket, cfg: Any, expectation: connection.Expectation | None) -> None:
         super().__init__(req, sock, cfg)
         self.version = SERVER_NAME
         self.headers_sent = False
@@ -159,6 +161,22 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         super().init_process()
 
     # -- main thread -----------------------------------------------------------------------------------------------
+    def accept(self, listener: Any) -> None:
+        """Take a connection and wait for its first byte in the poller: silent clients must not hold threads."""
+        try:
+            sock, client = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        conn = gthread.TConn(self.cfg, sock, client, listener.getsockname())
+        if connection.readable(sock, 0):
+            conn.data_ready = True
+            self.enqueue_req(conn)
+            return
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to the pool; with no thread free, ask one that only lingers to let go."""
         if self._outstanding >= self.cfg.threads:
@@ -177,15 +195,15 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     # -- pool threads ----------------------------------------------------------------------------------------------
     def handle(self, conn: Any) -> object:
-        """Serve requests of *conn* until it is closed (False), goes quiet (True) or has not begun yet."""
-        if not conn.initialized and not conn.data_ready and not connection.readable(conn.sock, FIRST_BYTE_S):
-            return _DEFER
+        """Serve requests of *conn* until it is closed (False) or goes quiet (True)."""
         keep = False
         try:
             conn.sock.setblocking(True)
             if not conn.initialized:
                 connection.limit_waiting(conn.sock)
                 conn.init()
+                if not conn.is_http2:
+                    conn.parser.unreader = HeaderUnreader(conn.sock)
             if conn.is_http2:
                 self.handle_http2(conn)
             else:
@@ -201,6 +219,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         """Serve requests while they come. Returns: the connection is quiet and to be kept."""
         try:
             while True:
+                conn.parser.unreader.begin()
                 req = next(conn.parser)
                 if not self.handle_request(req, conn):
                     return False
@@ -208,7 +227,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
                     return False
                 if not conn.parser.unreader.buf.tell() and not self._more(conn.sock):
                     return True
-        except (StopIteration, NoMoreData, BlockingIOError, ConnectionError) as error:
+        except (StopIteration, NoMoreData, BlockingIOError, TimeoutError, ConnectionError) as error:
             self.log.debug("connection ended: %s", type(error).__name__)
         except ParseException as error:
             self._refuse(conn, error)
@@ -225,7 +244,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
         Raises: OSError of the connection, among them BrokenAnswerError.
         """
-        expectation = Expectation(conn.sock) if req._expected_100_continue else None  # noqa: SLF001
+        expectation = connection.Expectation(conn.sock) if req._expected_100_continue else None  # noqa: SLF001
         resp = S4Response(req, conn.sock, self.cfg, expectation)
         self.nr += 1
         if self.nr >= self.max_requests:
@@ -356,7 +375,7 @@ def _server(server: Any) -> tuple[str, str]:
 def internals_missing() -> list[str]:
     """Names of gunicorn's internals that this module stands on and that are not there."""
     wanted = (
-        (gthread, "_DEFER"),
+        (gthread.ThreadWorker, "on_pending_socket_readable"),
         (gthread.ThreadWorker, "enqueue_req"),
         (gthread.ThreadWorker, "finish_request"),
         (gthread.ThreadWorker, "_keepalive_after"),

@@ -35,19 +35,23 @@ class DigestPlan:
     """What to compute of a body, what must hold, and what to keep.
 
     Attributes:
-        kept: Checksum algorithm stored with the object or part.
+        kept: Checksum algorithms stored with the object or part, the most important one first.
         expected: Digests declared in headers.
         trailer: Algorithm whose value arrives after the body, in the trailer named by `checksum.HEADER`.
     """
 
-    kept: Algorithm = DEFAULT_ALGORITHM
+    kept: tuple[Algorithm, ...] = (DEFAULT_ALGORITHM,)
     expected: tuple[Expected, ...] = ()
     trailer: Algorithm | None = None
 
     def algorithms(self) -> frozenset[Algorithm]:
         """Every algorithm that has to run."""
         declared = {item.algorithm for item in self.expected}
-        return frozenset({Algorithm.MD5, self.kept} | declared | ({self.trailer} if self.trailer else set()))
+        return frozenset({Algorithm.MD5, *self.kept} | declared | ({self.trailer} if self.trailer else set()))
+
+    def stored(self, digests: Mapping[Algorithm, bytes]) -> dict[str, str]:
+        """The checksums to keep, in S3's spelling, base64."""
+        return {algorithm.value: checksum.b64(digests[algorithm]) for algorithm in self.kept}
 
 
 class Digests:

@@ -7,8 +7,6 @@ the backend re-point the parts. No padding, so the ratio is that of a single PUT
 
 from __future__ import annotations
 
-import base64
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +20,7 @@ from s4gw.codec import CodecId, FrameIndex, Manifest, ManifestPart, encode_trail
 from s4gw.objects.digests import DigestPlan
 from s4gw.objects.receive import Received, Source, Squisher, Statistics
 from s4gw.s3.errors import BadDigest, InvalidRequest, MalformedXML
-from s4gw.s3.multipart import choose_parts, multipart_etag, object_checksum
+from s4gw.s3.multipart import check_object_checksum, choose_parts, multipart_etag, object_checksum
 
 PARTS_PAGE: Final = 10_000
 """All parts that an upload can have."""
@@ -62,7 +60,7 @@ def _part_info(number: int, received: Received, plan: DigestPlan) -> PartInfo:
         number=number,
         size=received.size,
         etag=received.md5_hex,
-        checksums={plan.kept.value: base64.b64encode(received.digests[plan.kept]).decode()},
+        checksums=plan.stored(received.digests),
         crc32c=received.crc32c,
         frames=received.index.pack(),
         codec=received.statistics.main_codec().label,
@@ -75,7 +73,7 @@ def complete(backend: Backend, bucket: str, upload: Upload, request: Completion)
     Raises: InvalidPartOrder, InvalidPart, EntityTooSmall, BadDigest, InvalidRequest, and what the backend raises.
     """
     algorithm = Algorithm(upload.checksum_algorithm) if upload.checksum_algorithm else None
-    parts = _chosen(request, upload, algorithm, _uploaded(backend, bucket, upload))
+    parts = _chosen(request, _uploaded(backend, bucket, upload))
     size = sum(part.size for part in parts)
     if request.object_size is not None and request.object_size != size:
         raise InvalidRequest("The provided 'x-amz-mp-object-size' header value did not match what was computed.")
@@ -120,7 +118,12 @@ def _manifest(meta: ObjectMeta, etag: str, parts: Sequence[PartInfo]) -> Manifes
         checksums=meta.checksums,
         checksum_type=meta.checksum_type,
         parts=[
-            ManifestPart(number=part.number, original_size=part.size, etag=part.etag, checksums=part.checksums)
+            ManifestPart(
+                number=part.number,
+                original_size=part.size,
+                etag=part.etag,
+                checksums={name: value for name, value in part.checksums.items() if name in meta.checksums},
+            )
             for part in parts
         ],
     )
@@ -131,15 +134,11 @@ def _uploaded(backend: Backend, bucket: str, upload: Upload) -> dict[int, PartIn
     return {part.number: part for part in found}
 
 
-def _chosen(
-    request: Completion, upload: Upload, algorithm: Algorithm | None, uploaded: Mapping[int, PartInfo]
-) -> list[PartInfo]:
+def _chosen(request: Completion, uploaded: Mapping[int, PartInfo]) -> list[PartInfo]:
     """The parts of the object, in order, checked as S3 checks them."""
     if not request.parts:
         raise MalformedXML
-    # Only an upload whose client named its algorithm has part checksums that the client knows.
-    chosen_by_client = algorithm if upload.checksum_chosen else None
-    return choose_parts(request.parts, uploaded, algorithm=chosen_by_client, checksum_type=upload.checksum_type)
+    return choose_parts(request.parts, uploaded)
 
 
 def _whole_crc32c(parts: Sequence[PartInfo]) -> int:
@@ -158,12 +157,9 @@ def _check_declared(upload: Upload, request: Completion, value: str | None) -> N
         )
     if request.algorithm is None:
         return
-    computed = value or ""
-    if "-" not in request.checksum:  # a composite one may come without its count
-        computed = computed.partition("-")[0]
-    same = hmac.compare_digest(computed.encode(), request.checksum.encode("utf-8", "replace"))
-    if request.algorithm.value != upload.checksum_algorithm or not same:
-        raise BadDigest(f"The {request.algorithm.value} you specified did not match the calculated checksum.")
+    if request.algorithm.value != upload.checksum_algorithm:
+        raise BadDigest(f"The upload was created with {upload.checksum_algorithm}, not {request.algorithm.value}.")
+    check_object_checksum(request.checksum, value or "")
 
 
 def _joined(parts: Sequence[PartInfo]) -> tuple[FrameIndex, CodecId]:

@@ -6,7 +6,6 @@ metadata) go to the backend directly: what it keeps beside a body already descri
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from s4gw.checksum import Algorithm
 from s4gw.codec import CodecTotals, Dispatcher, Manifest, ManifestPart, encode_trailer
 from s4gw.objects import multipart
 from s4gw.objects.buffers import BufferPool
-from s4gw.objects.digests import DigestPlan
+from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
 from s4gw.objects.get import ObjectSource, Reader
 from s4gw.objects.layout import LayoutCache
 from s4gw.objects.receive import Received, Source, Squisher
@@ -126,7 +125,7 @@ class Objects:
     ) -> PartInfo:
         """Make bytes ``[start, end)`` of *source* part *number* of *upload*."""
         body = ObjectSource(self.read(source_bucket, source, start, end), end - start)
-        plan = DigestPlan(kept=Algorithm(upload.checksum_algorithm or Algorithm.CRC64NVME))
+        plan = DigestPlan(kept=(Algorithm(upload.checksum_algorithm or DEFAULT_ALGORITHM),))
         return self.put_part(bucket, upload, number, body, plan)
 
     def complete(self, bucket: str, upload: Upload, request: multipart.Completion) -> StoredObject:
@@ -166,7 +165,7 @@ def copied_meta(source: ObjectMeta, wanted: ObjectMeta) -> ObjectMeta:
 def _described(meta: ObjectMeta, received: Received, plan: DigestPlan) -> ObjectMeta:
     return msgspec.structs.replace(
         meta,
-        checksums={plan.kept.value: base64.b64encode(received.digests[plan.kept]).decode()},
+        checksums=plan.stored(received.digests),
         checksum_type="FULL_OBJECT",
         framed=received.framed,
         frames=len(received.index) if received.framed else 0,

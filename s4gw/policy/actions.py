@@ -25,7 +25,7 @@ class Target(Enum):
     """A bucket that the caller would own; one that exists under the name is not asked."""
     OBJECT = "object"
     SOURCE = "source"
-    """The object that ``x-amz-copy-source`` or ``x-amz-rename-source`` names."""
+    """The object that a header names, see `Rule.source`."""
     LATER = "later"
     """Known only from the body: the resource asks per key, under another operation."""
 
@@ -58,6 +58,8 @@ class Rule:
     """Comes with the right to create: only an explicit Deny refuses it."""
     initiator: bool = False
     """Also allowed to whoever started the multipart upload."""
+    source: str = ""
+    """Header that names the object of a rule on a source, as the operation itself reads it."""
     granted_with: str = ""
     """Action whose ACL grant covers this one too, for what access control lists cannot express."""
 
@@ -88,7 +90,9 @@ _PUT_WITH: Final = (
     Rule("s3:PutObjectRetention", Target.OBJECT, when=When.RETENTION),
     Rule("s3:PutObjectLegalHold", Target.OBJECT, when=When.LEGAL_HOLD),
 )
-_READ_SOURCE: Final = Rule("s3:GetObject", Target.SOURCE, "s3:GetObjectVersion")
+_COPY: Final = "x-amz-copy-source"
+_RENAME: Final = "x-amz-rename-source"
+_READ_SOURCE: Final = Rule("s3:GetObject", Target.SOURCE, "s3:GetObjectVersion", source=_COPY)
 _INVENTORY_LIKE: Final = {
     "Analytics": "AnalyticsConfiguration",
     "IntelligentTiering": "IntelligentTieringConfiguration",
@@ -194,12 +198,12 @@ ACTIONS: Final[Mapping[str, tuple[Rule, ...]]] = {
     "PostObject": (Rule("s3:PutObject", Target.LATER),),
     "CopyObject": (
         _READ_SOURCE,
-        Rule("s3:GetObjectTagging", Target.SOURCE, "s3:GetObjectVersionTagging", when=When.SOURCE_TAGS),
+        Rule("s3:GetObjectTagging", Target.SOURCE, "s3:GetObjectVersionTagging", When.SOURCE_TAGS, source=_COPY),
         *_PUT_WITH,
     ),
     "RenameObject": (
-        Rule("s3:GetObject", Target.SOURCE),
-        Rule("s3:DeleteObject", Target.SOURCE),
+        Rule("s3:GetObject", Target.SOURCE, source=_RENAME),
+        Rule("s3:DeleteObject", Target.SOURCE, source=_RENAME),
         *_PUT,
     ),
     "DeleteObject": (

@@ -46,8 +46,8 @@ def declared(headers: Mapping[str, str]) -> Declared:
 
     Not for CompleteMultipartUpload, whose x-amz-checksum headers are about the object (`multipart` compares those).
 
-    Raises: InvalidDigest for a Content-MD5 that is none; InvalidRequest for checksum headers that are malformed,
-        unknown or more than one, or for an algorithm named without its checksum.
+    Raises: InvalidDigest for a Content-MD5 that is none; BadDigest for a checksum that is none; InvalidRequest for
+        checksum headers that are unknown or more than one, or for an algorithm named without its checksum.
     """
     md5 = None
     if "content-md5" in headers:
@@ -74,8 +74,8 @@ def declared(headers: Mapping[str, str]) -> Declared:
     if in_trailer:
         return Declared(md5=md5, algorithm=algorithm, in_trailer=True)
     value = decode(algorithm, headers[names[0]])
-    if value is None:
-        raise InvalidRequest(f"Value for {names[0]} header is invalid.")
+    if value is None:  # no body has such a checksum
+        raise BadDigest(f"Value for {names[0]} header is invalid.")
     return Declared(md5=md5, algorithm=algorithm, value=value)
 
 
@@ -98,7 +98,7 @@ def decode(algorithm: Algorithm, text: str) -> bytes | None:
 def from_trailer(promise: Declared, trailers: Mapping[str, str]) -> bytes | None:
     """Take the digest that *promise* announced out of the body's *trailers* (lower-case names).
 
-    Returns: None when none was announced. Raises: MalformedTrailerError, InvalidRequest.
+    Returns: None when none was announced. Raises: MalformedTrailerError, BadDigest.
     """
     if not promise.in_trailer or promise.algorithm is None:
         return None
@@ -108,7 +108,7 @@ def from_trailer(promise: Declared, trailers: Mapping[str, str]) -> bytes | None
         raise MalformedTrailerError
     value = decode(promise.algorithm, text)
     if value is None:
-        raise InvalidRequest(f"Value for {header} trailing header is invalid.")
+        raise BadDigest(f"Value for {header} trailing header is invalid.")
     return value
 
 

@@ -108,9 +108,13 @@ def choose_parts(
     """
     parts: list[P] = []
     before = 0
-    for wanted in requested:
+    # A client that sent a part again may list it twice; the later entry counts, as the later upload did.
+    following = [item.get("PartNumber", 0) for item in requested[1:]] + [0]
+    for wanted, next_number in zip(requested, following, strict=True):
         number: int = wanted.get("PartNumber", 0)
         check_part_number(number)
+        if number == next_number:
+            continue
         if number <= before:
             raise InvalidPartOrder
         before = number

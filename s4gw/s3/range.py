@@ -72,7 +72,7 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
 def parse_copy_range(header: str | None, size: int) -> ByteRange | None:
     """Find the bytes of a copy source of *size* bytes; None when there is no header.
 
-    Raises: InvalidArgument for any other form than ``bytes=first-last``, and for a range that is not all inside.
+    Raises: InvalidArgument for any other form than ``bytes=first-last``; InvalidRange for one that is not all inside.
     """
     if header is None:
         return None
@@ -86,8 +86,12 @@ def parse_copy_range(header: str | None, size: int) -> ByteRange | None:
             ArgumentValue=shown,
         )
     start, end = _offset(found[1]), _offset(found[2]) + 1
-    if start >= end or end > size:
-        raise InvalidArgument(
-            f"Range specified is not valid for source object of size: {size}", ArgumentName=name, ArgumentValue=shown
+    if start >= end:
+        raise InvalidArgument("The range ends before it starts", ArgumentName=name, ArgumentValue=shown)
+    if end > size:
+        raise InvalidRange(
+            f"Range specified is not valid for source object of size: {size}",
+            RangeRequested=shown,
+            ActualObjectSize=str(size),
         )
     return ByteRange(start, end)

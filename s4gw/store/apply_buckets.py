@@ -138,7 +138,7 @@ def complete(tables: Tables, op: Complete, inline: bytes | None) -> Outcome:
         stored += found[1]
         runs += unpack_runs(found[2])
     current = tables.current(bucket.id, op.key)
-    check_write(current, op.when)
+    check_write(op.key, current, op.when)
     seq = tables.take_seq()
     _end_upload(tables, upload, keep=chosen)
     runs += tables.add_extents(op.tail)

@@ -31,7 +31,7 @@ def put(tables: Tables, op: Put, inline: bytes | None) -> Outcome:
     bucket = tables.bucket(op.bucket)
     tables.check_extents(op.extents)
     current = tables.current(bucket.id, op.key)
-    check_write(current, op.when)
+    check_write(op.key, current, op.when)
     seq = tables.take_seq()
     tables.add_body(seq, op.meta, tables.add_extents(op.extents), inline)
     stored = sum(extent.size for extent in op.extents)
@@ -44,7 +44,7 @@ def copy(tables: Tables, op: Copy, _inline: bytes | None) -> Outcome:
     bucket = tables.bucket(op.bucket)
     source = find(tables, tables.bucket(op.source_bucket), op.source_key, op.source_seq)
     current = tables.current(bucket.id, op.key)
-    check_write(current, op.when)
+    check_write(op.key, current, op.when)
     seq = tables.take_seq()
     _copy_body(tables, source.seq, seq, op.meta)
     version = new_version(tables, bucket, seq, op.nonce, source.size, source.etag, source.stored_size, op.facts)
@@ -57,9 +57,9 @@ def rename(tables: Tables, op: Rename, _inline: bytes | None) -> Outcome:
     source = tables.current(bucket.id, op.key)
     if source is None or source.flags & FLAG_MARKER:
         raise NoKey(op.key.decode())
-    check_write(source, op.source_when)
+    check_write(op.key, source, op.source_when)
     target = tables.current(bucket.id, op.new_key)
-    check_write(target, op.when)
+    check_write(op.new_key, target, op.when)
     if op.key == op.new_key:
         return Outcome(seq=source.seq, modified_ms=source.modified_ms)
     seq = tables.take_seq()
@@ -131,7 +131,7 @@ def find(tables: Tables, bucket: BucketRow, key: bytes, seq: int) -> Version:
     return version
 
 
-def check_write(current: Version | None, when: When | None) -> None:
+def check_write(key: bytes, current: Version | None, when: When | None) -> None:
     """For writes a marker is nothing. Raises: NoKey (If-Match on nothing), PreconditionMissed."""
     if when is None:
         return
@@ -139,7 +139,7 @@ def check_write(current: Version | None, when: When | None) -> None:
     etag = current.etag if current is not None and exists else None
     if when.if_match is not None:
         if not exists:
-            raise NoKey
+            raise NoKey(key.decode())
         if when.if_match not in ("*", etag):
             raise PreconditionMissed("If-Match")
     if when.if_none_match is not None and exists and when.if_none_match in ("*", etag):

@@ -70,6 +70,10 @@ def apply_one(tables: Tables, operation: Operation, inline: bytes | None) -> Out
     return _APPLY[type(operation)](tables, operation, inline)
 
 
+def _say_nothing(_line: str) -> None:
+    """Where nobody reads reports."""
+
+
 class Committer:
     """Sole writer of one data directory; the caller holds ``storaged.lock`` and has run `recovery.recover`.
 
@@ -77,22 +81,25 @@ class Committer:
         data_dir: The data directory.
         volume_bytes: When a volume has reached this size, a new one begins.
         clock: Seconds since the epoch.
+        report: Takes one line about each batch that failed as a whole.
         flush: ``os.fdatasync``, or a stand-in that fails.
         writev: ``os.writev``, or a stand-in that fails.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         data_dir: Path,
         *,
         volume_bytes: int = VOLUME_BYTES,
         clock: Callable[[], float] = time.time,
+        report: Callable[[str], None] = _say_nothing,
         flush: Callable[[int], None] = os.fdatasync,
         writev: Gather = os.writev,
     ) -> None:
         self._data_dir = data_dir
         self._volume_bytes = volume_bytes
         self._clock = clock
+        self._report = report
         self._flush = flush
         self._writev = writev
         self._lock = threading.Lock()
@@ -114,6 +121,7 @@ class Committer:
             try:
                 answers = self._transaction(requests)
             except Unavailable as error:
+                self._report(str(error))
                 refused = _refusal(NoSpace(str(error)))
                 answers = [[refused] * len(request.orders) for request in requests]
             if self._volume_end >= self._volume_bytes or self._rotate_first:

@@ -6,6 +6,7 @@ thread of one process.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -19,16 +20,17 @@ from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
 from s4gw.store.errors import REFUSALS, RecordDamaged, Refused, Unavailable
 from s4gw.store.index import IndexReader
 from s4gw.store.layout import EXTENT_BYTES_MAX, RecordKind
-from s4gw.store.lock import COMMITTER_LOCK, FileLock
+from s4gw.store.lock import FileLock
 from s4gw.store.ops import Operation, Order, Outcome, Reply, Request
 from s4gw.store.record import Buffer
-from s4gw.store.recovery import INLINE_BYTES, prepare, recover
+from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
 from s4gw.store.schema import open_reader
 from s4gw.store.volume import AppendFile, Extent, Gather, VolumeReader
 
 STAGING_BYTES: Final = 1024**2
 """A body is appended whenever this much of it waits, so a small one is exactly one append."""
 
+_LOG: Final = logging.getLogger(__name__)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _Kept = TypeVar("_Kept", IndexReader, CommitterClient, AppendFile)
 
@@ -140,9 +142,7 @@ class Store:
         self._held: FileLock | None = None
         self._committer = committer
         if in_process and committer is None:
-            self._held = FileLock(self.data_dir / COMMITTER_LOCK)
-            recover(self.data_dir)
-            self._committer = Committer(self.data_dir, volume_bytes=volume_bytes, writev=writev)
+            self._held, self._committer = open_committer(self.data_dir, volume_bytes, _LOG.error)
         self._pid = os.getpid()
         self._mine = _ThreadState()
         self._opened: list[IndexReader | CommitterClient | AppendFile] = []

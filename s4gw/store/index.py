@@ -209,13 +209,12 @@ class IndexReader:
     ) -> tuple[list[ListedVersion], bool]:
         """Current objects without markers. Raises: NoBucket."""
         number, upper = self.bucket_id(bucket), prefix + ABOVE_ALL
-        count = -1 if delimiter else limit + 1
 
-        def rows_from(start: bytes) -> Iterable[Row]:
-            return self._execute(_LIST_CURRENT, (number, start, upper, count))
+        def fetch(start: bytes, count: int) -> list[Row]:
+            return self._execute(_LIST_CURRENT, (number, start, upper, count)).fetchall()
 
         start = first_key(prefix, delimiter, after)
-        rows, more = roll_up(rows_from, prefix=prefix, delimiter=delimiter, start=start, limit=limit)
+        rows, more = roll_up(fetch, _alone, prefix=prefix, delimiter=delimiter, start=start, limit=limit)
         return [ListedVersion(*row) for row in rows], more
 
     def list_versions(  # noqa: PLR0913
@@ -223,17 +222,18 @@ class IndexReader:
     ) -> tuple[list[ListedVersion], bool]:
         """All versions by key, newest first. Raises: NoBucket."""
         number, upper = self.bucket_id(bucket), prefix + ABOVE_ALL
-        count = -1 if delimiter else limit + 1
 
-        def rows_from(start: bytes) -> Iterable[Row]:
-            return self._execute(_LIST_VERSIONS, (number, start, upper, number, start, upper, count))
+        def fetch(start: bytes, count: int) -> list[Row]:
+            return self._execute(_LIST_VERSIONS, (number, start, upper, number, start, upper, count)).fetchall()
 
-        head: Iterable[Row] = ()
+        def rest(row: Row) -> list[Row]:
+            return self._execute(_LIST_OLDER, (number, row[0], row[1], limit + 1)).fetchall()
+
         start = first_key(prefix, delimiter, after)
+        head: list[Row] = []
         if after_version and after.startswith(prefix) and start == after + b"\0":
-            seen = self._seq_of(bucket, after, after_version)
-            head = self._execute(_LIST_OLDER, (number, after, seen, limit + 1)).fetchall()
-        rows, more = roll_up(rows_from, prefix=prefix, delimiter=delimiter, start=start, limit=limit, head=head)
+            head = rest((after, self._seq_of(bucket, after, after_version)))
+        rows, more = roll_up(fetch, rest, prefix=prefix, delimiter=delimiter, start=start, limit=limit, head=head)
         return [ListedVersion(*row) for row in rows], more
 
     def _seq_of(self, bucket: str, key: bytes, version_id: str) -> int:
@@ -251,19 +251,20 @@ class IndexReader:
     ) -> tuple[list[UploadRecord], bool]:
         """Uploads in progress by key and start. Raises: NoBucket."""
         number, upper = self.bucket_id(bucket), prefix + ABOVE_ALL
-        count = -1 if delimiter else limit + 1
 
-        def rows_from(start: bytes) -> Iterable[Row]:
-            return self._execute(_LIST_UPLOADS, (number, start, upper, count))
+        def fetch(start: bytes, count: int) -> list[Row]:
+            return self._execute(_LIST_UPLOADS, (number, start, upper, count)).fetchall()
 
-        head: Iterable[Row] = ()
+        def rest(row: Row) -> list[Row]:
+            return self._execute(_LIST_KEY_UPLOADS, (number, row[0], row[1], limit + 1)).fetchall()
+
         start = first_key(prefix, delimiter, after)
+        head: list[Row] = []
         if after_upload and after.startswith(prefix) and start == after + b"\0":
-            row = self._execute("SELECT seq FROM uploads WHERE upload_id = ?", (after_upload,)).fetchone()
+            seen = self._execute("SELECT seq FROM uploads WHERE upload_id = ?", (after_upload,)).fetchone()
             # an upload that ended since does not tell its place: the key's others come again rather than get lost
-            seen = row[0] if row else 0
-            head = self._execute(_LIST_KEY_UPLOADS, (number, after, seen, limit + 1)).fetchall()
-        rows, more = roll_up(rows_from, prefix=prefix, delimiter=delimiter, start=start, limit=limit, head=head)
+            head = rest((after, seen[0] if seen else 0))
+        rows, more = roll_up(fetch, rest, prefix=prefix, delimiter=delimiter, start=start, limit=limit, head=head)
         return [UploadRecord(*row) for row in rows], more
 
     # -- multipart ------------------------------------------------------------------------------------------------
@@ -291,6 +292,11 @@ class IndexReader:
             (upload_id, self.bucket_id(bucket), key),
         ).fetchone()
         return None if row is None else CompletedRecord(*row)
+
+
+def _alone(_row: Row) -> list[Row]:
+    """Current versions have their keys to themselves."""
+    return []
 
 
 _BUCKET: Final = "id, name, changed_seq, owner, created_ms, region, versioning, configs, objects, versions, bytes"

@@ -5,14 +5,14 @@ Keys are UTF-8, in which the byte 0xFF never occurs: everything that begins with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 Row = tuple[Any, ...]
 """A row of the index; its first element is the key."""
 
-_STEPS_MAX: Final = 8  # rows passed over inside a common prefix before seeking is cheaper than stepping
+_FETCH_MIN: Final = 4  # rows looked up after a common prefix: enough when each prefix holds many keys
+_FETCH_MAX: Final = 1024  # and where doubling ends when keys stand alone
 ABOVE_ALL: Final = b"\xff"
 
 
@@ -28,18 +28,20 @@ def first_key(prefix: bytes, delimiter: bytes, after: bytes) -> bytes:
 
 
 def roll_up(  # noqa: PLR0913
-    rows_from: Callable[[bytes], Iterable[Row]],
+    fetch: Callable[[bytes, int], list[Row]],
+    rest: Callable[[Row], list[Row]],
     *,
     prefix: bytes,
     delimiter: bytes,
     start: bytes,
     limit: int,
-    head: Iterable[Row] = (),
+    head: Sequence[Row] = (),
 ) -> tuple[list[Row], bool]:
     """Collect up to *limit* rows and common prefixes.
 
     Args:
-        rows_from: Rows with keys >= its argument, ascending, that begin with *prefix*.
+        fetch: Up to so many rows with keys >= its first argument, ascending, that begin with *prefix*.
+        rest: The rows after this one that have the same key, as many as a page takes.
         prefix: What all keys begin with.
         delimiter: Where common prefixes end; empty for none.
         start: Where to begin, see `first_key`.
@@ -48,21 +50,28 @@ def roll_up(  # noqa: PLR0913
 
     Returns: rows, a common prefix being a row of the prefix alone, and whether there are more.
     """
-    page: list[Row] = []
-    rows, common, steps = chain(head, rows_from(start)), None, 0
+    if not delimiter:
+        page = [*head, *fetch(start, limit + 1)]
+        return page[:limit], len(page) > limit
+    page, common, size = [], b"", _FETCH_MIN
+    rows, last = [*head], False
     while True:
-        row = next(rows, None)
-        if row is None:
-            return page, False
-        end = row[0].find(delimiter, len(prefix)) if delimiter else -1
-        if end >= 0:
-            found = row[0][: end + len(delimiter)]
-            if found == common:
-                steps += 1
-                if steps > _STEPS_MAX:
-                    rows, steps = chain((), rows_from(found + ABOVE_ALL)), 0
+        for row in rows:
+            end = row[0].find(delimiter, len(prefix))
+            entry = row if end < 0 else (row[0][: end + len(delimiter)],)
+            if end >= 0 and entry[0] == common:
                 continue
-            row, common, steps = (found,), found, 0
-        if len(page) == limit:
-            return page, True
-        page.append(row)
+            if len(page) == limit:
+                return page, True
+            page.append(entry)
+            common = b"" if end < 0 else entry[0]
+        if last:
+            return page, False
+        if rows and common:
+            start, size = common + ABOVE_ALL, _FETCH_MIN
+        elif rows:
+            start, size = rows[-1][0] + b"\0", min(2 * size, _FETCH_MAX)
+        rows = fetch(start, size)
+        last = len(rows) < size
+        if rows and not last and rows[-1][0].find(delimiter, len(prefix)) < 0:
+            rows += rest(rows[-1])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import apsw
 import msgspec
 
-from s4gw.store.committer import apply_one, decode_operation, start_volume
-from s4gw.store.errors import DataDirError, RecordDamaged
+from s4gw.store.committer import Committer, apply_one, decode_operation, start_volume
+from s4gw.store.errors import DataDirError, RecordDamaged, StoreError
 from s4gw.store.layout import FORMAT_LINE, VOLUME_HEADER, RecordKind, volume_path
+from s4gw.store.lock import COMMITTER_LOCK, FileLock
 from s4gw.store.ops import Complete, Journal, Operation, Put
 from s4gw.store.schema import check_sqlite, open_writer
 from s4gw.store.tables import Tables
@@ -63,6 +65,28 @@ def recover(data_dir: Path) -> None:
             start_volume(connection, data_dir, last_seq)
     finally:
         connection.close()
+
+
+def open_committer(data_dir: Path, volume_bytes: int, report: Callable[[str], None]) -> tuple[FileLock, Committer]:
+    """Become the one committer of a prepared directory.
+
+    Args:
+        data_dir: The data directory.
+        volume_bytes: Size at which a new volume begins.
+        report: Takes one line about each batch that fails.
+
+    Returns: the lock, to be released after the committer was closed.
+    Raises: StoreLocked, DataDirError.
+    """
+    lock = FileLock(data_dir / COMMITTER_LOCK)
+    try:
+        recover(data_dir)
+        return lock, Committer(data_dir, volume_bytes=volume_bytes, report=report)
+    except (StoreError, OSError, apsw.Error) as error:
+        lock.release()
+        if isinstance(error, StoreError):
+            raise
+        raise DataDirError(f"{data_dir} cannot be opened: {error}") from error
 
 
 def volume_ids(data_dir: Path) -> list[int]:

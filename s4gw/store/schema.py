@@ -104,6 +104,7 @@ def open_writer(path: Path) -> apsw.Connection:
 
     Raises: DataDirError (index of another version), apsw.Error.
     """
+    path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA journal_mode=WAL")

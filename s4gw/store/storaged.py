@@ -24,9 +24,8 @@ import msgspec
 from s4gw.store import wire
 from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
 from s4gw.store.errors import StoreError, StoreLocked
-from s4gw.store.lock import COMMITTER_LOCK, FileLock
 from s4gw.store.ops import Request
-from s4gw.store.recovery import prepare, recover
+from s4gw.store.recovery import open_committer, prepare
 
 EXIT_OK: Final = 0
 EXIT_LOCKED: Final = 4
@@ -177,9 +176,8 @@ def run(data_dir: Path, *, parent_pid: int | None, volume_bytes: int, ready_fd: 
     """
     prepare(data_dir)
     parent = None if parent_pid is None else os.pidfd_open(parent_pid)
-    with FileLock(data_dir / COMMITTER_LOCK):
-        recover(data_dir)
-        committer = Committer(data_dir, volume_bytes=volume_bytes)
+    lock, committer = open_committer(data_dir, volume_bytes, _report)
+    with lock:
         listener = wire.listen(data_dir, _BACKLOG)
         wake, waker = socket.socketpair()
         waker.setblocking(False)
@@ -192,6 +190,11 @@ def run(data_dir: Path, *, parent_pid: int | None, volume_bytes: int, ready_fd: 
         Server(committer, listener, parent=parent, wake=wake).serve()
         listener.close()
         committer.close()
+
+
+def _report(line: str) -> None:
+    sys.stderr.write(f"storaged: {line}\n")
+    sys.stderr.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -216,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreLocked:
         return EXIT_LOCKED
     except (StoreError, OSError) as error:
-        sys.stderr.write(f"storaged: {error}\n")
+        _report(str(error))
         return EXIT_CANNOT_RUN
     return EXIT_OK
 

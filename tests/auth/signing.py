@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 from unittest import mock
@@ -30,24 +30,28 @@ def store() -> CredentialStore:
 
 def at(moment: float) -> Any:
     """Let botocore believe that it is *moment*, in seconds since the epoch."""
-    then = datetime.datetime.fromtimestamp(moment, datetime.UTC)
-    return mock.patch.object(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: _naive(then, remove_tzinfo))
+    then = dt.datetime.fromtimestamp(moment, dt.UTC)
+    return mock.patch.object(
+        botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: _naive(then, remove_tzinfo)
+    )
 
 
-def _naive(then: datetime.datetime, remove: bool) -> datetime.datetime:  # noqa: FBT001 - botocore's signature
+def _naive(then: dt.datetime, remove: bool) -> dt.datetime:
     return then.replace(tzinfo=None) if remove else then
 
 
 def as_received(request: AWSRequest) -> AuthRequest:
     """What a server reads from the wire for *request*."""
     parts = urlsplit(request.url)
-    headers = [(name.lower(), value if isinstance(value, str) else value.decode()) for name, value in request.headers.items()]
+    headers = [
+        (name.lower(), value if isinstance(value, str) else value.decode()) for name, value in request.headers.items()
+    ]
     if not any(name == "host" for name, _ in headers):
         headers.insert(0, ("host", parts.netloc))
     return AuthRequest(request.method, parts.path, parts.query, headers, secure=False)
 
 
-def signed_header(  # noqa: PLR0913
+def signed_header(
     method: str,
     target: str,
     *,
@@ -68,7 +72,7 @@ def signed_header(  # noqa: PLR0913
     return as_received(request)
 
 
-def signed_query(  # noqa: PLR0913
+def signed_query(
     method: str,
     target: str,
     *,
@@ -88,7 +92,7 @@ def signed_form(policy: Mapping[str, Any], fields: Mapping[str, str], *, moment:
     """Fields of a form whose policy botocore signed."""
     request = AWSRequest(method="POST", url=f"http://{HOST}/bucket")
     request.context["s3-presign-post-fields"] = dict(fields)
-    request.context["s3-presign-post-policy"] = {key: value for key, value in policy.items()}
+    request.context["s3-presign-post-policy"] = dict(policy)
     with at(moment):
         S3SigV4PostAuth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(request)
     return {name.lower(): str(value) for name, value in request.context["s3-presign-post-fields"].items()}

@@ -26,6 +26,7 @@ aws_access_key_id = AKBOB
 aws_secret_access_key = bobs
 owner_id = bob-id
 """.format(alice=owner_id_of("alice"))
+PAIR = "[alice]\naws_access_key_id = A\naws_secret_access_key = SECRET\n"
 
 
 def test_users_and_pairs_are_read() -> None:
@@ -65,12 +66,12 @@ def test_the_default_owner_id_looks_like_one_of_s3() -> None:
         "[alice]\naws_access_key_id = A\naws_secret_access_key =\n",
         "[alice]\naws_access_key_id = A\naws_secret_access_key = SECRET\nregion = x\n",
         "[alice]\naws_access_key_id = A/B\naws_secret_access_key = SECRET\n",
-        "[alice]\naws_access_key_id = A\naws_secret_access_key = SECRET\n[bob]\naws_access_key_id = A\naws_secret_access_key = SECRET\n",
+        PAIR + PAIR.replace("alice", "bob"),
         "[alice]\naws_access_key_id = A\naws_secret_access_key = SECRET\n[alice]\n",
         "aws_secret_access_key = SECRET\n",
         "[alice\naws_secret_access_key = SECRET\n",
         "[alice]\naws_access_key_id = A\nSECRET\n",
-        "[a]\naws_access_key_id = A\naws_secret_access_key = SECRET\nemail=x@y\n[b]\naws_access_key_id = B\naws_secret_access_key = SECRET\nemail=X@Y\n",
+        PAIR + "email=x@y\n" + PAIR.replace("alice", "bob").replace(" A\n", " B\n") + "email=X@Y\n",
     ],
 )
 def test_a_broken_file_is_refused_without_its_secrets(text: str) -> None:

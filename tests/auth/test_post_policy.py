@@ -40,10 +40,10 @@ POLICY: Mapping[str, Any] = {
 FIELDS = {"key": "user/a.png", "acl": "private", "Content-Type": "image/png"}
 
 
-def form(policy: Mapping[str, Any] = POLICY, **changed: str) -> dict[str, str]:
+def form(policy: Mapping[str, Any] = POLICY, changed: Mapping[str, str] | None = None) -> dict[str, str]:
     """A signed form, its fields changed afterwards."""
     fresh = {**policy, "conditions": list(policy.get("conditions", []))} if "conditions" in policy else dict(policy)
-    return signed_form(fresh, FIELDS) | changed
+    return signed_form(fresh, FIELDS) | dict(changed or {})
 
 
 def raw_form(document: object) -> dict[str, str]:
@@ -81,18 +81,18 @@ def test_a_form_of_botocore_is_accepted() -> None:
 def test_a_field_outside_the_policy_is_refused(changed: dict[str, str], text: str) -> None:
     """Neither another value nor another field gets through, and the client learns which."""
     with pytest.raises(AccessDenied, match=text):
-        authenticate_form(form(**changed), store(), now=NOW, bucket="bucket")
+        authenticate_form(form(changed=changed), store(), now=NOW, bucket="bucket")
 
 
 def test_another_bucket_is_refused() -> None:
     """The bucket is where the form was sent, not what a field says."""
     with pytest.raises(AccessDenied):
-        authenticate_form(form(bucket="bucket"), store(), now=NOW, bucket="other")
+        authenticate_form(form(changed={"bucket": "bucket"}), store(), now=NOW, bucket="other")
 
 
 def test_documented_fields_need_no_condition() -> None:
     """x-ignore- fields and the submit button may be added."""
-    fields = form(**{"x-ignore-me": "1", "submit": "Upload"})
+    fields = form(changed={"x-ignore-me": "1", "submit": "Upload"})
     assert ALICE.principal == authenticate_form(fields, store(), now=NOW, bucket="bucket").principal
 
 
@@ -112,7 +112,11 @@ def test_an_expired_policy_is_refused() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(name=st.sampled_from(["policy", "x-amz-signature", "x-amz-date", "x-amz-credential"]), at=st.integers(0, 5000), by=st.integers(1, 90))
+@given(
+    name=st.sampled_from(["policy", "x-amz-signature", "x-amz-date", "x-amz-credential"]),
+    at=st.integers(0, 5000),
+    by=st.integers(1, 90),
+)
 def test_any_changed_byte_is_refused(name: str, at: int, by: int) -> None:
     """One other character in policy, signature, date or credential ends the upload."""
     fields = form()
@@ -213,7 +217,9 @@ def test_a_malformed_policy_is_refused(document: object) -> None:
         authenticate_form(raw_form(document), store(), now=NOW, bucket="bucket", sigv2=True)
 
 
-@pytest.mark.parametrize("encoded", ["!", "e30", base64.b64encode(b"[" * 15_000).decode(), base64.b64encode(b"\xff").decode()])
+@pytest.mark.parametrize(
+    "encoded", ["!", "e30", base64.b64encode(b"[" * 15_000).decode(), base64.b64encode(b"\xff").decode()]
+)
 def test_a_policy_that_is_no_json_is_refused(encoded: str) -> None:
     """Broken base64, broken JSON, broken UTF-8 and bottomless nesting."""
     with pytest.raises(InvalidPolicyDocument):
@@ -221,7 +227,16 @@ def test_a_policy_that_is_no_json_is_refused(encoded: str) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["expiration", "conditions", "a"]), inner, max_size=3), max_leaves=12))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.sampled_from(["expiration", "conditions", "a"]), inner, max_size=3)
+        ),
+        max_leaves=12,
+    )
+)
 def test_any_json_is_read_or_refused(document: object) -> None:
     """No document brings another error."""
     fields = {"policy": base64.b64encode(json.dumps(document).encode()).decode()}
@@ -236,6 +251,13 @@ def test_operators_and_names_ignore_case() -> None:
     """As S3 reads them."""
     policy = {
         "expiration": "2030-01-01T00:00:00Z",
-        "conditions": [{"bUcKeT": "bucket"}, ["StArTs-WiTh", "$KeY", "user/"], {"AcL": "private"}, ["STARTS-WITH", "$CoNtEnT-TyPe", ""]],
+        "conditions": [
+            {"bUcKeT": "bucket"},
+            ["StArTs-WiTh", "$KeY", "user/"],
+            {"AcL": "private"},
+            ["STARTS-WITH", "$CoNtEnT-TyPe", ""],
+        ],
     }
-    assert ALICE.principal == authenticate_form(raw_form(policy), store(), now=NOW, bucket="bucket", sigv2=True).principal
+    assert (
+        ALICE.principal == authenticate_form(raw_form(policy), store(), now=NOW, bucket="bucket", sigv2=True).principal
+    )

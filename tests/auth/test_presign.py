@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -77,7 +78,8 @@ def test_any_changed_byte_is_refused(part: str, at: int, by: int) -> None:
         forged = dataclasses.replace(request, headers=[(n, other(v) if n == "host" else v) for n, v in request.headers])
         changed = "".join(dict(forged.headers)["host"].split()) != "".join(dict(request.headers)["host"].split())
     else:
-        forged = dataclasses.replace(request, **{part: other(getattr(request, part))})
+        changes: dict[str, Any] = {part: other(getattr(request, part))}
+        forged = dataclasses.replace(request, **changes)
         changed = meaning(forged) != meaning(request)
     if not changed:
         return
@@ -108,7 +110,9 @@ def meaning(request: AuthRequest) -> object:
 def test_a_life_out_of_range_is_refused(expires: str, error: type[S3Error], status: int) -> None:
     """Between one second and a week."""
     request = signed_query("GET", "/bucket/key")
-    changed = dataclasses.replace(request, query=request.query.replace("X-Amz-Expires=3600", f"X-Amz-Expires={expires}"))
+    changed = dataclasses.replace(
+        request, query=request.query.replace("X-Amz-Expires=3600", f"X-Amz-Expires={expires}")
+    )
     with pytest.raises(error) as caught:
         authenticate(changed, store(), now=NOW)
     assert status == caught.value.status

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from gunicorn.config import Config
@@ -84,6 +85,46 @@ def read_to_end(body: Body, step: int = 4096) -> bytes:
         while size := body.readinto(view):
             content += view[:size]
     return bytes(content)
+
+
+@dataclass
+class Answer:
+    """What a client gets."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+
+def call(app: Any, method: str, target: str, headers: Mapping[str, str] | None = None, *, port: int = 8014) -> Answer:
+    """Send a request without a body through a WSGI application, as our worker does."""
+    parsed = SimpleNamespace(headers=[("HOST", "localhost"), *((headers or {}).items())])
+    env = {
+        "wsgi.errors": None,
+        "wsgi.input": None,
+        "wsgi.url_scheme": "http",
+        "REQUEST_METHOD": method,
+        "PATH_INFO": "/",
+        "QUERY_STRING": "",
+        "RAW_URI": target,
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_PORT": str(port),
+        "s4gw.request": parsed,
+    }
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+    blocks = app(env, lambda status, sent: started.append((status, sent)))
+    try:
+        body = b"".join(blocks)
+    finally:
+        if hasattr(blocks, "close"):
+            blocks.close()
+    ((status, sent),) = started
+    return Answer(int(status[:3]), {name.lower(): value for name, value in sent}, body)
 
 
 def make_services(

@@ -96,7 +96,7 @@ def test_graceful_stop_finishes_uploads(own: Gateway) -> None:
     started, data = threading.Event(), body(5)
 
     class Slow:
-        """Gives the body in two halves with a pause between."""
+        """Gives the body in blocks with pauses between."""
 
         def __init__(self) -> None:
             self.left = data
@@ -105,14 +105,13 @@ def test_graceful_stop_finishes_uploads(own: Gateway) -> None:
             return len(data)
 
         def read(self, size: int = -1) -> bytes:
-            step = len(self.left) if size < 0 else min(size, 500_000)
-            block, self.left = self.left[:step], self.left[step:]
+            block, self.left = self.left[:size], self.left[size:]
             started.set()
-            time.sleep(0.1)
+            time.sleep(0.1)  # the stop comes while this is under way
             return block
 
     link = own.client().generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "005"})
-    connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", own.port, timeout=60, blocksize=500_000)
     outcome: list[int] = []
 
     def upload() -> None:

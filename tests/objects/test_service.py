@@ -94,7 +94,7 @@ def test_a_wrong_digest_leaves_nothing(objects: Objects, algorithm: Algorithm, s
 def test_a_trailer_digest_is_checked_after_the_body(objects: Objects) -> None:
     """A checksum that arrives in the trailer counts as one in a header does."""
     data = mixed(3 * FRAME)
-    plan = DigestPlan(kept=Algorithm.SHA256, trailer=Algorithm.SHA256)
+    plan = DigestPlan(kept=(Algorithm.SHA256,), trailer=Algorithm.SHA256)
     right = base64.b64encode(hashlib.sha256(data).digest()).decode()
     source = BytesSource(data, trailers={"x-amz-checksum-sha256": right})
     written = objects.put("b", "t", source, meta=ObjectMeta(owner="o"), plan=plan)
@@ -160,7 +160,7 @@ def test_multipart_joins_parts_without_padding(objects: Objects, algorithm: str,
     """Parts become one object with AWS's ETag and checksum, stored as small as a single PUT."""
     upload = start_upload(objects, algorithm, kind)
     bodies = [mixed(5 * MIB, seed=1), mixed(5 * MIB + 3, seed=2), mixed(77, seed=3)]
-    plan = DigestPlan(kept=Algorithm(algorithm))
+    plan = DigestPlan(kept=(Algorithm(algorithm),))
     parts = [objects.put_part("b", upload, n, BytesSource(body), plan) for n, body in enumerate(bodies, 1)]
     request = Completion(parts=[listed(part.number, part.etag) for part in parts])
     obj = objects.complete("b", upload, request)

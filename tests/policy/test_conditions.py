@@ -97,7 +97,7 @@ CASES: list[tuple[dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("block", "expected"), CASES, ids=[str(block) for block, _ in CASES])
-def test_conditions_hold_as_iam_says(block: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
+def test_conditions_hold_as_iam_says(block: dict[str, Any], expected: bool) -> None:
     """One row per operator and corner."""
     assert expected == holds(block)
 

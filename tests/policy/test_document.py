@@ -83,8 +83,26 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.sampled_from(["Allow", "*", "s3:GetObject", "arn:aws:s3:::b"]),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["Statement", "Effect", "Principal", "Action", "Resource", "AWS", "Condition", "StringEquals", "aws:username"]), inner, max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "Statement",
+                        "Effect",
+                        "Principal",
+                        "Action",
+                        "Resource",
+                        "AWS",
+                        "Condition",
+                        "StringEquals",
+                        "aws:username",
+                    ]
+                ),
+                inner,
+                max_size=5,
+            )
+        ),
         max_leaves=20,
     )
 )
@@ -186,7 +204,9 @@ def test_variables_need_the_newer_version() -> None:
 def test_a_gateway_policy_may_name_everything() -> None:
     """``*`` as resource, and the service itself."""
     policy = parse_policy(document(statement(Resource="*", Action="s3:*")))
-    outcome = [policy.evaluate("s3:ListAllMyBuckets", arn, Context(BOB, 0.0))[0] for arn in ("arn:aws:s3:::", "arn:aws:s3:::b")]
+    outcome = [
+        policy.evaluate("s3:ListAllMyBuckets", arn, Context(BOB, 0.0))[0] for arn in ("arn:aws:s3:::", "arn:aws:s3:::b")
+    ]
     assert [Effect.ALLOW, Effect.ALLOW] == outcome
 
 
@@ -202,5 +222,7 @@ def test_a_bucket_pattern_may_reach_the_bucket() -> None:
 
 def test_one_statement_needs_no_list() -> None:
     """Statement and Action may stand alone; the Sid is told."""
-    policy = parse_policy(json.dumps({"Version": "2012-10-17", "Id": "x", "Statement": statement(Sid="open")}), bucket="b")
+    policy = parse_policy(
+        json.dumps({"Version": "2012-10-17", "Id": "x", "Statement": statement(Sid="open")}), bucket="b"
+    )
     assert (Effect.ALLOW, "open") == policy.evaluate("s3:GetObject", "arn:aws:s3:::b/k", Context(BOB, 0.0))

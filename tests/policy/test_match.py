@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ from s4gw.policy.match import Literally, arn_matches, compile_glob, glob, in_net
 def by_definition(pattern: str, text: str) -> bool:
     """Wildcard matching as its definition reads."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def fits(i: int, j: int) -> bool:
         if i == len(pattern):
             return j == len(text)
@@ -57,7 +57,7 @@ def test_hostile_patterns_are_cheap() -> None:
         ("*", "arn:aws:iam::alice-id:user/alice", False),
     ],
 )
-def test_arns_match_part_by_part(pattern: str, arn: str, expected: bool) -> None:  # noqa: FBT001
+def test_arns_match_part_by_part(pattern: str, arn: str, expected: bool) -> None:
     """A star does not reach across a colon."""
     assert expected == arn_matches(pattern, arn)
 
@@ -75,6 +75,6 @@ def test_arns_match_part_by_part(pattern: str, arn: str, expected: bool) -> None
         ("", "::/0", False),
     ],
 )
-def test_networks_hold_their_addresses(address: str, network: str, expected: bool) -> None:  # noqa: FBT001
+def test_networks_hold_their_addresses(address: str, network: str, expected: bool) -> None:
     """IPv4, IPv6 and the one inside the other."""
     assert expected == in_network(address, parse_network(network))

@@ -31,6 +31,6 @@ from tests.policy.callers import document, statement
         ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:user/alice"}}}, True),
     ],
 )
-def test_public_is_what_lets_everybody_in(changed: dict[str, Any], expected: bool) -> None:  # noqa: FBT001
+def test_public_is_what_lets_everybody_in(changed: dict[str, Any], expected: bool) -> None:
     """Unless a condition leaves fixed callers only."""
     assert expected == is_public(parse_policy(document(statement(**changed)), bucket="b"))

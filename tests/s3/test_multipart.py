@@ -47,11 +47,18 @@ def test_parts_are_chosen() -> None:
     assert [UPLOADED[1], UPLOADED[4]] == chosen
 
 
+def test_a_part_that_is_listed_twice_counts_once() -> None:
+    """Of two entries in a row for one number the later one is held against what was uploaded."""
+    chosen = choose_parts([{"PartNumber": 1, "ETag": "of an earlier upload"}, *named(1)], UPLOADED)
+
+    assert [UPLOADED[1]] == chosen
+
+
 @pytest.mark.parametrize(
     ("requested", "code"),
     [
         (named(2, 1), "InvalidPartOrder"),
-        (named(1, 1), "InvalidPartOrder"),
+        (named(1, 2, 1), "InvalidPartOrder"),
         (named(1, 3), "InvalidPart"),
         ([{"PartNumber": 1, "ETag": '"other"'}], "InvalidPart"),
         ([{"PartNumber": 1}], "InvalidPart"),

@@ -49,19 +49,19 @@ if TYPE_CHECKING:
 RULES_CACHED_MAX: Final = 1024
 """Parsed bucket rules kept; a policy of 20 KB parsed is some 100 KB."""
 
-_HEADER_OF: Final[Mapping[When, str]] = {
-    When.TAGGING: "x-amz-tagging",
-    When.OWNERSHIP: "x-amz-object-ownership",
-    When.LOCK: "x-amz-bucket-object-lock-enabled",
-    When.RETENTION: "x-amz-object-lock-mode",
-    When.LEGAL_HOLD: "x-amz-object-lock-legal-hold",
-    When.BYPASS: "x-amz-bypass-governance-retention",
+_HEADERS_OF: Final[Mapping[When, Sequence[str]]] = {
+    # A form calls the tags of its object "tagging".
+    When.TAGGING: ("x-amz-tagging", "tagging"),
+    When.OWNERSHIP: ("x-amz-object-ownership",),
+    When.LOCK: ("x-amz-bucket-object-lock-enabled",),
+    When.RETENTION: ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
+    When.LEGAL_HOLD: ("x-amz-object-lock-legal-hold",),
+    When.BYPASS: ("x-amz-bypass-governance-retention",),
 }
 _READS: Final = frozenset({action for action in OBJECT_OWNER_ACTIONS if ":Get" in action}) | {
     "s3:GetObjectTagging",
     "s3:GetObjectVersionTagging",
 }
-_SOURCE_HEADERS: Final = ("x-amz-copy-source", "x-amz-rename-source")
 
 _EXPECTED: Final = "x-amz-expected-bucket-owner"
 _EXPECTED_SOURCE: Final = "x-amz-source-expected-bucket-owner"
@@ -134,14 +134,14 @@ class PolicyAuthorizer:
             bucket: Name, or "" for the service.
             key: Key, or "" for the bucket.
             version_id: Version that is named, if any.
-            headers: Stand in for the request's own; a POST form brings its fields.
+            headers: Stand before the request's own; a POST form brings its fields.
 
         Raises: AccessDenied, NoSuchBucket, InvalidArgument (a copy source that names nothing).
         """
         rules_of_operation = ACTIONS.get(operation)
         if rules_of_operation is None:
             raise AccessDenied  # SECURITY: what nobody has thought about is not allowed
-        sent = req.header_map if headers is None else headers
+        sent = req.header_map if headers is None else {**req.header_map, **headers}
         info = self.bucket_of(req, bucket) if bucket else None
         asking = _Asking(self, req, sent, info)
         for rule in rules_of_operation:
@@ -232,13 +232,13 @@ class _Asking:
             return has_acl_headers(self._headers)
         if rule.when is When.SOURCE_TAGS:
             return self._headers.get("x-amz-tagging-directive", "COPY").upper() != "REPLACE"
-        return bool(self._headers.get(_HEADER_OF[rule.when]))
+        return any(self._headers.get(name) for name in _HEADERS_OF[rule.when])
 
     def demand(self, rule: Rule, bucket: str, key: str, version_id: str | None) -> None:
         """Raise unless the rule is met."""
         info, place = self._info, Place(bucket, key, version_id)
         if rule.target is Target.SOURCE:
-            place = self._source()
+            place = self._source(rule)
             info = self._owner.bucket_of(self._req, place.bucket)
         elif rule.target is not Target.OBJECT:
             place = Place(bucket, "", None)
@@ -348,13 +348,14 @@ class _Asking:
         obj = self._object(place) if place.key else None
         return {} if obj is None else obj.meta.tags
 
-    def _source(self) -> Place:
+    def _source(self, rule: Rule) -> Place:
         """The object that the request copies or renames. Raises: InvalidArgument, AccessDenied."""
-        header = next((self._headers[name] for name in _SOURCE_HEADERS if name in self._headers), None)
+        header = self._headers.get(rule.source)
         if header is None:
             raise AccessDenied
         source = uri.parse_copy_source(header)
-        return Place(source.bucket, source.key, source.version_id)
+        # A rename takes the current version, whatever the header says.
+        return Place(source.bucket, source.key, source.version_id if rule.versioned else None)
 
     def _started_upload(self, place: Place) -> bool:
         """Whether the caller began the multipart upload that the request names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -69,17 +70,20 @@ class UploadPart(Resource):
         upload = self.backend.get_upload(req.bucket, req.key, req.query["uploadId"])
         default = Algorithm(upload.checksum_algorithm) if upload.checksum_algorithm else DEFAULT_ALGORITHM
         plan = digest_plan(req, default)
-        if plan.kept is not default and upload.checksum_chosen:
-            raise InvalidRequest(
-                f"Checksum Type mismatch occurred, expected checksum Type: {default.value.lower()}, "
-                f"actual checksum Type: {plan.kept.value.lower()}"
-            )
+        if default not in plan.kept:
+            if upload.checksum_chosen:
+                raise InvalidRequest(
+                    f"Checksum Type mismatch occurred, expected checksum Type: {default.value.lower()}, "
+                    f"actual checksum Type: {plan.kept[0].value.lower()}"
+                )
+            # The whole object's checksum is S3's default one; the client's own is checked and given back.
+            plan = dataclasses.replace(plan, kept=(*plan.kept, default))
         part = self.objects.put_part(req.bucket, upload, number, req.body, plan)
         req.facts.codec = part.codec
         req.facts.original_bytes, req.facts.stored_bytes = part.size, part.stored_size
         resp.set_header("ETag", quoted(part.etag))
-        for name, value in part.checksums.items():
-            resp.set_header(f"x-amz-checksum-{name.lower()}", value)
+        name = plan.kept[0].value
+        resp.set_header(f"x-amz-checksum-{name.lower()}", part.checksums[name])
         resp.content_length = 0
 
 
@@ -88,7 +92,7 @@ class CompleteMultipartUpload(Resource):
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """A retry of a Complete that succeeded gets the same answer."""
-        params = parameters(req, read_document(req, XML_BODY_BYTES_MAX))
+        params = parameters(req, read_document(req, XML_BODY_BYTES_MAX, checksum_of_object=True))
         upload_id = req.query["uploadId"]
         try:
             upload = self.backend.get_upload(req.bucket, req.key, upload_id)
@@ -162,7 +166,7 @@ class ListParts(Resource):
             "NextPartNumberMarker": page[-1].number if page else 0,
             "MaxParts": limit,
             "IsTruncated": len(found) > len(page),
-            "Parts": [_part_entry(part) for part in page],
+            "Parts": [_part_entry(part, upload) for part in page],
             "Initiator": user(req, upload.initiator),
             "Owner": user(req, upload.meta.owner),
             "StorageClass": upload.meta.storage_class,
@@ -172,13 +176,14 @@ class ListParts(Resource):
         answer(req, resp, result)
 
 
-def _part_entry(part: PartInfo) -> dict[str, Any]:
+def _part_entry(part: PartInfo, upload: Upload) -> dict[str, Any]:
+    shown = {upload.checksum_algorithm} if upload.checksum_chosen else set()
     return {
         "PartNumber": part.number,
         "LastModified": timestamp(part.modified_ms),
         "ETag": quoted(part.etag),
         "Size": part.size,
-    } | {f"Checksum{name}": value for name, value in part.checksums.items()}
+    } | {f"Checksum{name}": value for name, value in part.checksums.items() if name in shown}
 
 
 class ListMultipartUploads(Resource):

@@ -74,7 +74,7 @@ class CopyObject(Resource):
         wanted = checksums.parse_algorithm(req.header_map.get("x-amz-checksum-algorithm"))
         preconditions = write_conditions(req.header_map)
         if wanted is not None and wanted.value not in source.meta.checksums:
-            plan = DigestPlan(kept=wanted)
+            plan = DigestPlan(kept=(wanted,))
             written = self.objects.rewrite(
                 source_bucket, source, req.bucket, req.key, meta=meta, plan=plan, conditions=preconditions
             )

@@ -10,7 +10,7 @@ from s4gw.gateway.middleware.authorization import looked_up
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted, timestamp
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.s3 import conditions, headers
-from s4gw.s3.errors import InvalidArgument, InvalidPartNumber, InvalidRequest, MethodNotAllowed, NoSuchKey, NotModified
+from s4gw.s3.errors import InvalidArgument, InvalidPart, InvalidRequest, MethodNotAllowed, NoSuchKey, NotModified
 from s4gw.s3.range import ByteRange, parse_range
 
 if TYPE_CHECKING:
@@ -138,16 +138,17 @@ class _ReadObject(Resource):
         parts = self.objects.parts(req.bucket, obj)
         if not parts:
             if number != 1:
-                raise InvalidPartNumber(PartNumberRequested=wanted, ActualPartCount="1")
+                raise InvalidPart(PartNumberRequested=wanted, ActualPartCount="1")
             return ByteRange(0, obj.size), {}
         position = next((index for index, part in enumerate(parts) if part.number == number), None)
         if position is None:
-            raise InvalidPartNumber(PartNumberRequested=wanted, ActualPartCount=str(len(parts)))
+            raise InvalidPart(PartNumberRequested=wanted, ActualPartCount=str(len(parts)))
         start = sum(part.original_size for part in parts[:position])
         part = parts[position]
         found = {"x-amz-mp-parts-count": str(len(parts))}
         if req.header_map.get("x-amz-checksum-mode", "").upper() == "ENABLED":
             found.update({f"{CHECKSUM_HEADER}{name.lower()}": value for name, value in part.checksums.items()})
+            found["x-amz-checksum-type"] = obj.meta.checksum_type
         return ByteRange(start, start + part.original_size), found
 
 
@@ -186,9 +187,8 @@ class GetObjectAttributes(Resource):
         if "ETag" in wanted:
             result["ETag"] = obj.etag
         if "Checksum" in wanted and obj.meta.checksums:
-            result["Checksum"] = {
-                f"Checksum{name}": value.partition("-")[0] for name, value in obj.meta.checksums.items()
-            } | {"ChecksumType": obj.meta.checksum_type}
+            result["Checksum"] = {f"Checksum{name}": value for name, value in obj.meta.checksums.items()}
+            result["Checksum"]["ChecksumType"] = obj.meta.checksum_type
         if "ObjectSize" in wanted:
             result["ObjectSize"] = obj.size
         if "StorageClass" in wanted:

@@ -16,7 +16,7 @@ from s4gw.gateway.resources.base import Resource, quoted
 from s4gw.gateway.resources.multipart import location
 from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, written_headers
 from s4gw.gateway.resources.upload_request import digest_plan, meta_of
-from s4gw.s3 import model, names, xml_write
+from s4gw.s3 import headers, model, names, xml_write
 from s4gw.s3.errors import EntityTooLarge, EntityTooSmall, InvalidArgument, UserKeyMustBeSpecified
 from s4gw.s3.form import Fields, FileData, FormReader, Signal
 
@@ -111,12 +111,13 @@ class PostObject(Resource):
             raise UserKeyMustBeSpecified
         names.check_key(key)
         req.identity = post_policy.authenticate_form(fields, self.services.credentials, now=now, bucket=req.bucket)
-        sent = {RENAMED.get(name, name): value for name, value in fields.items()}
+        sent = headers.from_form({RENAMED.get(name, name): value for name, value in fields.items()})
         self.services.authorizer.authorize(req, "PutObject", req.bucket, key, headers=sent)
         policy = post_policy.form_policy(fields)
         smallest, largest = (policy and policy.size_range) or (0, OBJECT_BYTES_MAX)
         if "tagging" in sent:
-            sent["x-amz-tagging"] = _tagging_header(sent.pop("tagging"))
+            del sent["tagging"]
+            sent["x-amz-tagging"] = _tagging_header(fields["tagging"])
         req.key = key
         written = self.objects.put(
             req.bucket,

@@ -98,7 +98,7 @@ def digest_plan(
     if payload.mode is PayloadMode.SIGNED and payload.sha256 is not None:
         expected.append(Expected(Algorithm.SHA256, bytes.fromhex(payload.sha256), XAmzContentSHA256Mismatch))
     return DigestPlan(
-        kept=declared.algorithm or default,
+        kept=(declared.algorithm or default,),
         expected=tuple(expected),
         trailer=declared.algorithm if declared.in_trailer else None,
     )

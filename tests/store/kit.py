@@ -1,0 +1,123 @@
+"""Short ways to say what the store's tests say often."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from s4gw.store import NONCE_BYTES, Extent, Outcome, Refused, Store, ops, unpack_runs
+from s4gw.store.ops import Order, When
+
+BUCKET = "b"
+_NONCES = itertools.count(1)
+
+
+def nonce() -> bytes:
+    return next(_NONCES).to_bytes(NONCE_BYTES, "big")
+
+
+def order(operation: ops.Operation, inline: bytes | None = None) -> Order:
+    return Order(msgspec.Raw(msgspec.msgpack.encode(operation)), inline)
+
+
+def make_bucket(store: Store, name: str = BUCKET, versioning: str = "") -> None:
+    store.submit(ops.CreateBucket(name, "owner", 1, "r", versioning, {}))
+
+
+def put(store: Store, key: str, data: bytes = b"data", *, bucket: str = BUCKET, when: When | None = None) -> Outcome:
+    body = store.stage()
+    body.write(data)
+    extents, inline = store.finish(body)
+    return store.submit(put_op(key, extents, len(data), bucket=bucket, when=when), inline)
+
+
+def put_op(key: str, extents: list[Extent], size: int, *, bucket: str = BUCKET, when: When | None = None) -> ops.Put:
+    return ops.Put(bucket, key.encode(), extents, size, "etag", b"meta", b"facts", nonce(), when)
+
+
+def delete(store: Store, key: str, version_id: str | None = None) -> Outcome | Refused:
+    return store.submit_all([(ops.Delete(BUCKET, key.encode(), version_id, nonce()), None)])[0]
+
+
+def get(store: Store, key: str, *, bucket: str = BUCKET) -> bytes:
+    row = store.index.current(bucket, key.encode())
+    if row.inline is not None:
+        return row.inline
+    return store.read(unpack_runs(row.extents or b""), 0, row.stored_size)
+
+
+def keys(store: Store, bucket: str = BUCKET) -> list[str]:
+    rows, _ = store.index.list_current(bucket, prefix=b"", delimiter=b"", after=b"", limit=100_000)
+    return [row.key.decode() for row in rows]
+
+
+def check_references(data_dir: Path) -> None:
+    """Reference counts and bucket counters are what the rows say."""
+    index = apsw.Connection(str(data_dir / "index.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    named: Counter[int] = Counter()
+    for (packed,) in index.execute("SELECT extents FROM bodies UNION ALL SELECT extents FROM parts"):
+        for first, count, _ in unpack_runs(packed):
+            named.update(range(first, first + count))
+    kept = {row[0]: (row[1], row[2]) for row in index.execute("SELECT id, refs, zero_since FROM extents")}
+    assert {number: named[number] for number in kept} == {number: refs for number, (refs, _) in kept.items()}
+    assert [] == [number for number, (refs, since) in kept.items() if (refs == 0) != (since is not None)]
+    assert set() == set(named) - set(kept)
+    counted = index.execute("SELECT id, objects, versions, bytes FROM buckets ORDER BY id").fetchall()
+    expected = [
+        (
+            bucket,
+            *index.execute(
+                "SELECT (SELECT count(*) FROM objects WHERE bucket = ?1 AND NOT flags & 1),"
+                " count(*), coalesce(sum(stored_size), 0) FROM"
+                " (SELECT stored_size FROM objects WHERE bucket = ?1"
+                " UNION ALL SELECT stored_size FROM versions WHERE bucket = ?1)",
+                (bucket,),
+            ).fetchall()[0],
+        )
+        for bucket, *_ in counted
+    ]
+    bodies = index.execute(
+        "SELECT count(*) FROM bodies WHERE seq NOT IN (SELECT seq FROM objects UNION ALL SELECT seq FROM versions)"
+    ).fetchall()
+    index.close()
+    assert (expected, [(0,)]) == (counted, bodies)
+
+
+def contents(data_dir: Path) -> dict[str, list[Any]]:
+    """What the index says, without the numbers that it gives itself."""
+    index = apsw.Connection(str(data_dir / "index.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    rows = {name: index.execute(query).fetchall() for name, query in _CONTENTS.items()}
+    for table in ("bodies", "parts"):
+        rows[table] = [(*row[:-1], list(_places(index, row[-1]))) for row in rows[table]]
+    index.close()
+    return rows
+
+
+def _places(index: apsw.Connection, packed: Any) -> Iterator[tuple[Any, ...]]:
+    for first, count, _ in unpack_runs(packed):
+        yield from index.execute(
+            "SELECT volume, offset, size, crc, refs, zero_since FROM extents WHERE id BETWEEN ? AND ?",
+            (first, first + count - 1),
+        )
+
+
+_VERSION = "bucket.name, o.key, o.seq, o.flags, o.size, o.etag, o.stored_size, o.modified_ms, document, o.nonce"
+_CONTENTS = {
+    "buckets": "SELECT name, changed_seq, owner, created_ms, region, versioning, objects, versions, bytes, configs"
+    " FROM buckets ORDER BY name",
+    "objects": f"SELECT {_VERSION} FROM objects o JOIN buckets bucket ON bucket.id = o.bucket"
+    " JOIN facts ON facts.id = o.facts ORDER BY 1, 2",
+    "versions": f"SELECT {_VERSION} FROM versions o JOIN buckets bucket ON bucket.id = o.bucket"
+    " JOIN facts ON facts.id = o.facts ORDER BY 1, 2, 3",
+    "bodies": "SELECT seq, meta, inline, extents FROM bodies ORDER BY seq",
+    "uploads": "SELECT seq, key, upload_id, started_ms, document FROM uploads ORDER BY seq",
+    "parts": "SELECT upload, number, seq, stored_size, modified_ms, document, extents FROM parts ORDER BY 1, 2",
+    "completed": "SELECT upload_id, key, at_ms, seq, flags, size, etag, stored_size, nonce, meta FROM completed",
+    "state": "SELECT last_seq FROM state",
+}
