@@ -73,6 +73,8 @@ class Settings:
     root_access_key: str = ""
     root_secret_key: str = field(default="", repr=False)
     policy: Path | None = None
+    sigv2_links: bool = True
+    """Presigned URLs and forms may carry Signature Version 2: what SDKs still make for us-east-1 unless told."""
     trusted_proxies: tuple[Network, ...] = ()
     """Peers whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     workers: int | None = None
@@ -116,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
         ("--policy", "FILE", "AWS-style policy that every request has to pass as well"),
+        ("--sigv2-links", "yes|no", "take presigned URLs and forms of Signature Version 2, the SDKs' default (yes)"),
         ("--trusted-proxies", "NETS", "proxies whose X-Forwarded-* count; comma-separated addresses or CIDR (none)"),
         ("--workers", "N", "processes (one per core)"),
         ("--threads", "N", f"threads per process ({THREADS_DEFAULT})"),
@@ -154,6 +157,7 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         root_access_key=environment.get("S4_ACCESS_KEY_ID", ""),
         root_secret_key=environment.get("S4_SECRET_ACCESS_KEY", ""),
         policy=values.file("--policy"),
+        sigv2_links=values.choice("--sigv2-links", ("yes", "no")) == "yes",
         trusted_proxies=_networks(values.text("--trusted-proxies", "")),
         workers=values.optional_number("--workers", range(1, WORKERS_MAX + 1)),
         threads=values.optional_number("--threads", range(1, THREADS_MAX + 1)),

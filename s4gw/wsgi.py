@@ -8,18 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s4gw.gateway import services
-from s4gw.gateway.app import create_app
+from s4gw.gateway.app import Application, create_app
 from s4gw.observability import log
 
 if TYPE_CHECKING:
-    import falcon
-
     from s4gw.gateway.access import Access
-    from s4gw.gateway.request import S3Request
     from s4gw.settings import Settings
 
 
-def make_app(settings: Settings, access: Access) -> falcon.App[S3Request, falcon.Response]:
+def make_app(settings: Settings, access: Access) -> Application:
     """Build the application of one worker."""
     log.configure(settings.log_format)
     return create_app(services.build(settings, access))

@@ -7,35 +7,44 @@ whether it may do something is policy's business. Form posts come in anonymous; 
 
 from __future__ import annotations
 
+from s4gw.auth.canonical import header_values
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import ANONYMOUS, AuthRequest, Identity
 from s4gw.auth.presign import authenticate_query, presign_parameters
-from s4gw.auth.sigv4 import authenticate_header, payload_plan
-from s4gw.s3.errors import InvalidArgument
+from s4gw.auth.sigv2 import authenticate_sigv2_query, sigv2_parameters
+from s4gw.auth.sigv4 import PAYLOAD_HEADER, authenticate_header, payload_plan
+from s4gw.s3.errors import InvalidArgument, InvalidRequest
 
 
-def authenticate(request: AuthRequest, credentials: CredentialStore, *, now: float) -> Identity:
+def authenticate(request: AuthRequest, credentials: CredentialStore, *, now: float, sigv2: bool = False) -> Identity:
     """Find out who sent *request*.
 
     Args:
         request: Method, path, query and headers exactly as sent.
         credentials: Users and their key pairs.
         now: Seconds since the epoch.
+        sigv2: Also accept URLs presigned with Signature Version 2.
 
     Returns: The identity; its principal is `ANONYMOUS` when nothing is signed.
     Raises: S3's error for any signature that is malformed, too old, unknown or wrong.
     """
-    authorization = [value for name, value in request.headers if name == "authorization" and value.strip()]
-    parameters = presign_parameters(request.query)
-    if len(authorization) + bool(parameters) > 1:
-        raise InvalidArgument(
-            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
-            "parameter or the Authorization header should be specified",
-            ArgumentName="Authorization",
-        )
-    if authorization:
-        return authenticate_header(request, authorization[0].strip(), credentials, now=now)
+    values = header_values(request.headers)
+    parameters = presign_parameters(request.query) if "X-Amz-" in request.query else None
+    older = sigv2_parameters(request.query) if "AWSAccessKeyId" in request.query else None
+    if values.get("authorization"):
+        if parameters or older:
+            raise InvalidArgument(
+                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified",
+                ArgumentName="Authorization",
+            )
+        return authenticate_header(request, values, credentials, now=now)
     if parameters:
-        return authenticate_query(request, parameters, credentials, now=now)
-    declared = next((value.strip() for name, value in request.headers if name == "x-amz-content-sha256"), None)
-    return Identity(principal=ANONYMOUS, auth_type="anonymous", payload=payload_plan(declared, None))
+        return authenticate_query(request, values, parameters, credentials, now=now)
+    if older:
+        if not sigv2:
+            raise InvalidRequest(
+                "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+            )
+        return authenticate_sigv2_query(request, values, older, credentials, now=now)
+    return Identity(ANONYMOUS, "anonymous", payload_plan(values.get(PAYLOAD_HEADER), None))

@@ -2,8 +2,8 @@
 
 S3 differs from other services: the path is signed as sent, without collapsing ``//`` or ``..`` and without encoding
 it a second time. Clients disagree on which of the harmless characters they encode on the wire and in the signature,
-so `canonical_forms` gives the request as sent first and then, where they differ, as S3 would encode the same
-resource. All forms name the same key and the same parameters, so accepting any of them gives nothing away.
+so there is the request as sent and, where that differs, as S3 would encode the same resource (`other_spellings`).
+All of them name the same key and the same parameters, so accepting any gives nothing away.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from s4gw.auth.model import AuthRequest
+from s4gw.auth.model import AuthRequest, SignedHeaders
 
 _UNRESERVED = "-_.~"
 
@@ -32,27 +32,41 @@ def header_values(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     return values
 
 
-def canonical_forms(
-    request: AuthRequest, values: Mapping[str, str], signed: Sequence[str], payload_hash: str, *, skip: str = ""
-) -> Iterator[bytes]:
-    """Give the canonical request as sent, then the other spellings of the same resource.
+def canonical_request(
+    request: AuthRequest, values: Mapping[str, str], signed: SignedHeaders, payload_hash: str, *, skip: str = ""
+) -> bytes:
+    """The canonical request, path and query as sent.
 
     Args:
         request: The request.
         values: Its headers, from `header_values`.
-        signed: Names of the signed headers, in the order the client lists them.
+        signed: Names of the signed headers.
         payload_hash: Last line of the canonical request.
         skip: Query parameter that is no part of what is signed (``X-Amz-Signature``).
     """
-    # A header that is listed and not sent counts as empty, so only a client that signed it empty gets through.
-    lines = "".join([f"{name}:{values.get(name, '')}\n" for name in signed])
-    tail = f"\n{lines}\n{';'.join(signed)}\n{payload_hash}"
+    query = request.query
+    if query:
+        query = _sorted_query(query, skip)
+    return _encode(f"{request.method}\n{request.path}\n{query}{_tail(values, signed, payload_hash)}")
+
+
+def other_spellings(
+    request: AuthRequest, values: Mapping[str, str], signed: SignedHeaders, payload_hash: str, *, skip: str = ""
+) -> Iterator[bytes]:
+    """Canonical requests of the same resource with path or query encoded as S3 does; arguments as above."""
     path, query = request.path, _sorted_query(request.query, skip)
-    yield _encode(f"{request.method}\n{path}\n{query}{tail}")
+    tail = _tail(values, signed, payload_hash)
     for other_path in dict.fromkeys((path, _respell(path, "/"))):
         for other_query in dict.fromkeys((query, _respell_query(request.query, skip))):
             if (other_path, other_query) != (path, query):
                 yield _encode(f"{request.method}\n{other_path}\n{other_query}{tail}")
+
+
+def _tail(values: Mapping[str, str], signed: SignedHeaders, payload_hash: str) -> str:
+    """Everything after the query."""
+    # A header that is listed and not sent counts as empty, so only a client that signed it empty gets through.
+    lines = "\n".join([f"{name}:{values.get(name, '')}" for name in signed.names])
+    return f"\n{lines}\n\n{signed.text}\n{payload_hash}"
 
 
 def query_pairs(query: str) -> Iterator[tuple[str, str]]:

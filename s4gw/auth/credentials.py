@@ -12,13 +12,13 @@ import hmac
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from s4gw.auth.model import Credentials
+from s4gw.auth.model import Credentials, SignedHeaders, Signer
 
-SIGNING_KEYS_MAX: Final = 4096
-"""Cached signing keys. One is 32 bytes and belongs to (access key, day, region), so this is days of many users."""
+SIGNERS_MAX: Final = 4096
+"""Signing keys kept. One belongs to (access key, day, region), so this is days of many users."""
 
 SIGNED_HEADERS_MAX: Final = 1024
-"""Cached SignedHeaders lists; real clients send a few dozen different ones."""
+"""SignedHeaders lists kept; real clients send a few dozen different ones."""
 
 _KEY_FIELD: Final = "aws_access_key_id"
 _SECRET_FIELD: Final = "aws_secret_access_key"  # noqa: S105 - the name of a field
@@ -43,7 +43,7 @@ class CredentialStore:
     Raises: CredentialsFileError, when two pairs have the same access key or an e-mail address names two users.
     """
 
-    __slots__ = ("_by_email", "_by_key", "_names", "_signed_headers", "_signing_keys")
+    __slots__ = ("_by_email", "_by_key", "_names", "_signed_headers", "_signers")
 
     def __init__(self, credentials: Iterable[Credentials]) -> None:
         self._by_key: dict[str, Credentials] = {}
@@ -56,8 +56,8 @@ class CredentialStore:
             self._names.setdefault(pair.owner_id, pair.name)
             if pair.email and self._by_email.setdefault(pair.email.lower(), pair.owner_id) != pair.owner_id:
                 raise CredentialsFileError(f"[{pair.name}] has the e-mail address of another user")
-        self._signing_keys: dict[tuple[str, str, str], bytes] = {}
-        self._signed_headers: dict[str, tuple[str, ...]] = {}
+        self._signers: dict[str, Signer] = {}
+        self._signed_headers: dict[str, SignedHeaders] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -77,26 +77,24 @@ class CredentialStore:
         """Canonical id of the user with this e-mail address, or None."""
         return self._by_email.get(email.lower())
 
-    def signing_key(self, pair: Credentials, date: str, region: str) -> bytes:
-        """The key that signs requests of *pair* on *date* (YYYYMMDD) for *region*; cached by `remember`."""
-        return self._signing_keys.get((pair.access_key, date, region)) or derive_signing_key(
-            pair.secret_key, date, region
-        )
+    def recall_signer(self, credential: str) -> Signer | None:
+        """The signer of a Credential element that was verified before, or None."""
+        return self._signers.get(credential)
 
-    def signed_headers(self, listed: str) -> tuple[str, ...]:
-        """Split a SignedHeaders list; cached by `remember`."""
-        return self._signed_headers.get(listed) or tuple(listed.split(";"))
+    def recall_headers(self, listed: str) -> SignedHeaders | None:
+        """A SignedHeaders element that was verified before, or None."""
+        return self._signed_headers.get(listed)
 
-    def remember(self, pair: Credentials, date: str, region: str, key: bytes, listed: str) -> None:
-        """Keep what a *verified* request was checked with; forged ones cannot push others out of the caches."""
-        if (pair.access_key, date, region) not in self._signing_keys:
-            if len(self._signing_keys) >= SIGNING_KEYS_MAX:
-                self._signing_keys.clear()
-            self._signing_keys[pair.access_key, date, region] = key
-        if listed not in self._signed_headers:
+    def remember(self, credential: str, signer: Signer, signed: SignedHeaders) -> None:
+        """Keep what a *verified* request was checked with; forged ones cannot push others out."""
+        if credential not in self._signers:
+            if len(self._signers) >= SIGNERS_MAX:
+                self._signers.clear()
+            self._signers[credential] = signer
+        if signed.text not in self._signed_headers:
             if len(self._signed_headers) >= SIGNED_HEADERS_MAX:
                 self._signed_headers.clear()
-            self._signed_headers[listed] = tuple(listed.split(";"))
+            self._signed_headers[signed.text] = signed
 
 
 def derive_signing_key(secret_key: str, date: str, region: str, service: str = "s3") -> bytes:

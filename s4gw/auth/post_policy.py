@@ -26,8 +26,8 @@ from s4gw.auth.sigv4 import (
     SKEW_MAX_S,
     check_scope_date,
     find_pair,
+    find_signer,
     parse_iso_time,
-    parse_scope,
 )
 from s4gw.s3.errors import (
     AccessDenied,
@@ -242,17 +242,16 @@ def _check_v4(fields: Mapping[str, str], credentials: CredentialStore, now: floa
     algorithm = fields["x-amz-algorithm"]
     if algorithm != ALGORITHM:
         raise UnsupportedSignature("Only AWS4-HMAC-SHA256 is supported here.")
-    scope = parse_scope(fields["x-amz-credential"], AuthorizationQueryParametersError)
     signed_at = parse_iso_time(fields["x-amz-date"])
     if signed_at is None:
         raise AccessDenied("Invalid according to Policy: x-amz-date is not in the ISO8601 Long Format")
-    check_scope_date(scope, fields["x-amz-date"], AuthorizationQueryParametersError)
+    signer = find_signer(fields["x-amz-credential"], credentials, AuthorizationQueryParametersError)
+    check_scope_date(signer, fields["x-amz-date"], AuthorizationQueryParametersError)
     if signed_at - now > SKEW_MAX_S:
         raise AccessDenied("Request is not yet valid")
-    pair = find_pair(scope.access_key, credentials)
-    key = credentials.signing_key(pair, scope.date, scope.region)
-    _compare(hmac.digest(key, fields["policy"].encode(), "sha256").hex(), fields["x-amz-signature"], pair)
-    return pair
+    ours = hmac.digest(signer.key, fields["policy"].encode(), "sha256").hex()
+    _compare(ours, fields["x-amz-signature"], signer.pair)
+    return signer.pair
 
 
 def _check_v2(fields: Mapping[str, str], credentials: CredentialStore) -> Credentials:

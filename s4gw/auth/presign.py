@@ -12,21 +12,21 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from s4gw.auth.canonical import header_values, query_pairs
+from s4gw.auth.canonical import query_pairs
 from s4gw.auth.chunks import ChunkSigner
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import AuthRequest, Identity, PayloadMode
 from s4gw.auth.sigv4 import (
     ALGORITHM,
     ALGORITHM_V4A,
+    PAYLOAD_HEADER,
     SKEW_MAX_S,
     Claim,
     check_scope_date,
     check_signature,
-    find_pair,
+    find_signer,
     iso_time,
     parse_iso_time,
-    parse_scope,
     payload_plan,
 )
 from s4gw.s3.errors import AccessDenied, AuthorizationQueryParametersError, InvalidToken, UnsupportedSignature
@@ -57,8 +57,6 @@ def presign_parameters(query: str) -> dict[str, str]:
     Raises: AuthorizationQueryParametersError, when one is given twice.
     """
     found: dict[str, str] = {}
-    if "X-Amz-" not in query:
-        return found
     for name, value in query_pairs(query):
         if name in _KNOWN:
             if name in found:
@@ -68,12 +66,18 @@ def presign_parameters(query: str) -> dict[str, str]:
 
 
 def authenticate_query(
-    request: AuthRequest, parameters: Mapping[str, str], credentials: CredentialStore, *, now: float
+    request: AuthRequest,
+    values: Mapping[str, str],
+    parameters: Mapping[str, str],
+    credentials: CredentialStore,
+    *,
+    now: float,
 ) -> Identity:
     """Verify a presigned request.
 
     Args:
         request: The request as sent.
+        values: Its headers, from `canonical.header_values`.
         parameters: From `presign_parameters`.
         credentials: Who may sign.
         now: Seconds since the epoch.
@@ -100,27 +104,25 @@ def authenticate_query(
         raise AuthorizationQueryParametersError(
             "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""
         )
-    scope = parse_scope(parameters["X-Amz-Credential"], AuthorizationQueryParametersError)
-    check_scope_date(scope, timestamp, AuthorizationQueryParametersError)
+    credential, signature = parameters["X-Amz-Credential"], parameters["X-Amz-Signature"]
+    signer = find_signer(credential, credentials, AuthorizationQueryParametersError)
+    check_scope_date(signer, timestamp, AuthorizationQueryParametersError)
     _check_lifetime(parameters["X-Amz-Expires"], signed_at, now)
-    values = header_values(request.headers)
     # S3 takes the digest from the URL or from a signed header; without either the body is not covered.
-    declared = parameters.get("X-Amz-Content-Sha256") or values.get("x-amz-content-sha256")
-    signature = parameters["X-Amz-Signature"]
+    declared = parameters.get("X-Amz-Content-Sha256") or values.get(PAYLOAD_HEADER)
     claim = Claim(
-        scope=scope,
+        credential=credential,
         timestamp=timestamp,
         signed_headers=parameters["X-Amz-SignedHeaders"],
         signature=signature,
         payload_hash=declared or PayloadMode.UNSIGNED.value,
         skip="X-Amz-Signature",
     )
-    pair = find_pair(scope.access_key, credentials)
-    key = check_signature(request, values, claim, pair, credentials)
+    check_signature(request, values, claim, signer, credentials)
     return Identity(
-        principal=pair.principal,
+        principal=signer.principal,
         auth_type="presigned",
-        payload=payload_plan(declared, ChunkSigner(key, timestamp, scope.text, signature)),
+        payload=payload_plan(declared, lambda: ChunkSigner(signer.key, timestamp, signer.scope, signature)),
         signature_version=ALGORITHM,
         signature_age_ms=max(0, int((now - signed_at) * 1000)),
     )

@@ -1,6 +1,6 @@
 """Signature Version 4 in the Authorization header, and what header and query authentication share.
 
-Order of checks: form of the credentials, age of the request, access key, headers that must be signed, signature.
+Order of checks: form of the credentials, access key, age of the request, headers that must be signed, signature.
 Nothing of the body is read here; the `PayloadPlan` says what its reader must compare. Any region is accepted as long
 as the client signs for the one it names: clients are configured with all sorts of regions, and the signature binds
 it. S3 itself tells unknown access keys from wrong signatures, so looking a key up needs no constant time; comparing
@@ -13,16 +13,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from s4gw.auth.canonical import canonical_forms, header_values
+from s4gw.auth.canonical import canonical_request, other_spellings
 from s4gw.auth.chunks import ChunkSigner
-from s4gw.auth.credentials import CredentialStore
-from s4gw.auth.model import AuthRequest, Credentials, Identity, PayloadMode, PayloadPlan
+from s4gw.auth.credentials import CredentialStore, derive_signing_key
+from s4gw.auth.model import (
+    UNSIGNED_PAYLOAD,
+    AuthRequest,
+    Credentials,
+    Identity,
+    PayloadMode,
+    PayloadPlan,
+    SignedHeaders,
+    Signer,
+)
 from s4gw.s3.errors import (
     AccessDenied,
     AuthorizationHeaderMalformed,
@@ -52,31 +60,59 @@ _STREAMING: Final = {
     )
 }
 _CHAINED: Final = frozenset({PayloadMode.STREAMING_SIGNED, PayloadMode.STREAMING_SIGNED_TRAILER})
-_PAYLOAD_HEADER: Final = "x-amz-content-sha256"
+PAYLOAD_HEADER: Final = "x-amz-content-sha256"
+_DIGEST_CHARS: Final = 64
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 _REFLECTED_MAX: Final = 4096
 """Characters of a client's own canonical request that an error shows back to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The Credential element: whose key, for which day and region."""
+def authenticate_header(
+    request: AuthRequest, values: Mapping[str, str], credentials: CredentialStore, *, now: float
+) -> Identity:
+    """Verify a request that is signed in its Authorization header.
 
-    access_key: str
-    date: str
-    region: str
+    Args:
+        request: The request as sent.
+        values: Its headers, from `canonical.header_values`; one of them is ``authorization``.
+        credentials: Who may sign.
+        now: Seconds since the epoch.
 
-    @property
-    def text(self) -> str:
-        """Credential scope as it stands in the string to sign."""
-        return f"{self.date}/{self.region}/s3/aws4_request"
+    Raises: AuthorizationHeaderMalformed, AccessDenied, RequestTimeTooSkewed, InvalidAccessKeyId,
+        SignatureDoesNotMatch, InvalidRequest, InvalidArgument, InvalidToken, UnsupportedSignature.
+    """
+    scheme, _, rest = values["authorization"].partition(" ")
+    if scheme != ALGORITHM:
+        raise _unsupported(scheme)
+    elements = _elements(rest)
+    credential, signature = elements["Credential"], elements["Signature"]
+    signer = find_signer(credential, credentials, AuthorizationHeaderMalformed, _MALFORMED)
+    timestamp, signed_at = _request_time(values)
+    if abs(now - signed_at) > SKEW_MAX_S:
+        raise RequestTimeTooSkewed(
+            RequestTime=timestamp,
+            ServerTime=iso_time(now),
+            MaxAllowedSkewMilliseconds=str(SKEW_MAX_S * 1000),
+        )
+    check_scope_date(signer, timestamp, AuthorizationHeaderMalformed, _MALFORMED)
+    payload_hash = values.get(PAYLOAD_HEADER)
+    if payload_hash is None:
+        raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
+    claim = Claim(credential, timestamp, elements["SignedHeaders"], signature, payload_hash)
+    check_signature(request, values, claim, signer, credentials)
+    return Identity(
+        signer.principal,
+        "header",
+        payload_plan(payload_hash, lambda: ChunkSigner(signer.key, timestamp, signer.scope, signature)),
+        ALGORITHM,
+        max(0, int((now - signed_at) * 1000)),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What the client says it signed, from the header or from the query."""
 
-    scope: Scope
+    credential: str
     timestamp: str
     """Time of signing, ``YYYYMMDDTHHMMSSZ``."""
     signed_headers: str
@@ -87,113 +123,78 @@ class Claim:
     """Query parameter outside the signature."""
 
 
-def authenticate_header(
-    request: AuthRequest, authorization: str, credentials: CredentialStore, *, now: float
-) -> Identity:
-    """Verify a request that is signed in its Authorization header.
-
-    Args:
-        request: The request as sent.
-        authorization: Value of the header.
-        credentials: Who may sign.
-        now: Seconds since the epoch.
-
-    Raises: AuthorizationHeaderMalformed, AccessDenied, RequestTimeTooSkewed, InvalidAccessKeyId,
-        SignatureDoesNotMatch, InvalidRequest, InvalidArgument, InvalidToken, UnsupportedSignature.
-    """
-    scheme, _, rest = authorization.partition(" ")
-    if scheme != ALGORITHM:
-        raise _unsupported(scheme)
-    elements = _elements(rest)
-    scope = parse_scope(elements["Credential"], AuthorizationHeaderMalformed, _MALFORMED)
-    values = header_values(request.headers)
-    timestamp, signed_at = _request_time(values)
-    if abs(now - signed_at) > SKEW_MAX_S:
-        raise RequestTimeTooSkewed(
-            RequestTime=timestamp,
-            ServerTime=iso_time(now),
-            MaxAllowedSkewMilliseconds=str(SKEW_MAX_S * 1000),
-        )
-    check_scope_date(scope, timestamp, AuthorizationHeaderMalformed, _MALFORMED)
-    payload_hash = values.get(_PAYLOAD_HEADER)
-    if payload_hash is None:
-        raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
-    claim = Claim(scope, timestamp, elements["SignedHeaders"], elements["Signature"], payload_hash)
-    pair = find_pair(scope.access_key, credentials)
-    key = check_signature(request, values, claim, pair, credentials)
-    return Identity(
-        principal=pair.principal,
-        auth_type="header",
-        payload=payload_plan(payload_hash, ChunkSigner(key, timestamp, scope.text, claim.signature)),
-        signature_version=ALGORITHM,
-        signature_age_ms=max(0, int((now - signed_at) * 1000)),
-    )
-
-
 def check_signature(
-    request: AuthRequest, values: Mapping[str, str], claim: Claim, pair: Credentials, credentials: CredentialStore
-) -> bytes:
-    """Compare the signature with ours.
+    request: AuthRequest, values: Mapping[str, str], claim: Claim, signer: Signer, credentials: CredentialStore
+) -> None:
+    """Compare the signature with ours, and remember what was needed when it is right.
 
-    Returns: The signing key, for the chunks that may follow.
     Raises: AccessDenied (a header that must be signed is not), InvalidToken, SignatureDoesNotMatch.
     """
-    listed = claim.signed_headers
-    signed = credentials.signed_headers(listed)
-    _check_all_signed(values, signed)
-    scope = claim.scope
-    key = credentials.signing_key(pair, scope.date, scope.region)
-    prefix = f"{ALGORITHM}\n{claim.timestamp}\n{scope.text}\n".encode("utf-8", "surrogateescape")
-    theirs = claim.signature.encode("utf-8", "surrogateescape")
-    first = b""
-    for form in canonical_forms(request, values, signed, claim.payload_hash, skip=claim.skip):
-        text = prefix + hashlib.sha256(form).hexdigest().encode()
-        # SECURITY: constant time, or a signature could be guessed digit by digit.
-        if hmac.compare_digest(hmac.digest(key, text, "sha256").hex().encode(), theirs):
-            credentials.remember(pair, scope.date, scope.region, key, listed)
-            return key
-        first = first or form
+    signed = credentials.recall_headers(claim.signed_headers) or SignedHeaders.parse(claim.signed_headers)
+    _check_all_signed(values, signed.all)
+    prefix = f"{ALGORITHM}\n{claim.timestamp}\n{signer.scope}\n"
+    first = canonical_request(request, values, signed, claim.payload_hash, skip=claim.skip)
+    if _is_signature(claim.signature, prefix, first, signer.key) or any(
+        _is_signature(claim.signature, prefix, form, signer.key)
+        for form in other_spellings(request, values, signed, claim.payload_hash, skip=claim.skip)
+    ):
+        credentials.remember(claim.credential, signer, signed)
+        return
     # The client's own words only, so that it can find where its canonical request differs from ours.
     raise SignatureDoesNotMatch(
-        AWSAccessKeyId=pair.access_key,
+        AWSAccessKeyId=signer.pair.access_key,
         SignatureProvided=claim.signature[:_REFLECTED_MAX],
-        StringToSign=prefix.decode("utf-8", "replace") + hashlib.sha256(first).hexdigest(),
+        StringToSign=prefix + hashlib.sha256(first).hexdigest(),
         CanonicalRequest=first[:_REFLECTED_MAX].decode("utf-8", "replace"),
     )
 
 
-def payload_plan(declared: str | None, signer: ChunkSigner | None) -> PayloadPlan:
+def _is_signature(theirs: str, prefix: str, canonical: bytes, key: bytes) -> bool:
+    """Whether *theirs* signs the canonical request."""
+    text = prefix + hashlib.sha256(canonical).hexdigest()
+    ours = hmac.digest(key, text.encode("utf-8", "surrogateescape"), "sha256").hex()
+    # SECURITY: constant time, or a signature could be guessed digit by digit.
+    return hmac.compare_digest(ours.encode(), theirs.encode("utf-8", "surrogateescape"))
+
+
+def payload_plan(declared: str | None, chain: Callable[[], ChunkSigner] | None) -> PayloadPlan:
     """What ``x-amz-content-sha256`` asks the reader of the body to check.
 
     Args:
         declared: Value of the header; None counts as UNSIGNED-PAYLOAD.
-        signer: Start of the chunk chain; None for anonymous requests, which have no key to sign chunks with.
+        chain: Makes the start of the chunk chain; None for anonymous requests, which have no key to sign with.
 
     Raises: InvalidArgument (not a digest and none of the known words), InvalidRequest (chunks that nobody signed).
     """
-    if declared is None or declared == PayloadMode.UNSIGNED.value:
-        return PayloadPlan(PayloadMode.UNSIGNED)
+    if declared is None or declared == PayloadMode.UNSIGNED:
+        return UNSIGNED_PAYLOAD
+    if len(declared) == _DIGEST_CHARS and _HEX.issuperset(declared):
+        return PayloadPlan(PayloadMode.SIGNED, declared.lower())
     mode = _STREAMING.get(declared)
-    if mode is not None:
-        if mode not in _CHAINED:
-            return PayloadPlan(mode)
-        if signer is None:
-            raise InvalidRequest("A streaming payload with signed chunks needs a signed request.")
-        return PayloadPlan(mode, signer=signer)
-    if declared.startswith("STREAMING-" + ALGORITHM_V4A):
-        raise UnsupportedSignature
-    if len(declared) == hashlib.sha256().digest_size * 2 and _HEX.issuperset(declared):
-        return PayloadPlan(PayloadMode.SIGNED, sha256=declared.lower())
-    raise InvalidArgument(
-        "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER or a valid sha256 value.",
-        ArgumentName=_PAYLOAD_HEADER,
-        ArgumentValue=declared[:_REFLECTED_MAX],
-    )
+    if mode is None:
+        if declared.startswith("STREAMING-" + ALGORITHM_V4A):
+            raise UnsupportedSignature
+        raise InvalidArgument(
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, "
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER or a valid sha256 value.",
+            ArgumentName=PAYLOAD_HEADER,
+            ArgumentValue=declared[:_REFLECTED_MAX],
+        )
+    if mode not in _CHAINED:
+        return PayloadPlan(mode)
+    if chain is None:
+        raise InvalidRequest("A streaming payload with signed chunks needs a signed request.")
+    return PayloadPlan(mode, None, chain())
 
 
-def parse_scope(credential: str, malformed: type[S3Error], prefix: str = "") -> Scope:
-    """Take a Credential element apart. Raises *malformed*, its message begun with *prefix*."""
+def find_signer(credential: str, credentials: CredentialStore, malformed: type[S3Error], prefix: str = "") -> Signer:
+    """Take a Credential element apart and look its key up.
+
+    Raises: *malformed*, its message begun with *prefix*; InvalidAccessKeyId.
+    """
+    known = credentials.recall_signer(credential)
+    if known is not None:
+        return known
     parts = credential.split("/")
     if len(parts) != 5 or not parts[0]:  # noqa: PLR2004 - key, date, region, service, terminator
         raise malformed(prefix + _SCOPE_FORM)
@@ -206,14 +207,16 @@ def parse_scope(credential: str, malformed: type[S3Error], prefix: str = "") -> 
         raise malformed(
             f'{prefix}incorrect date format "{date}". This date in the credential must be in the format "yyyyMMdd".'
         )
-    return Scope(access_key, date, region)
+    pair = find_pair(access_key, credentials)
+    key = derive_signing_key(pair.secret_key, date, region)
+    return Signer(pair, pair.principal, date, f"{date}/{region}/s3/aws4_request", key)
 
 
-def check_scope_date(scope: Scope, timestamp: str, malformed: type[S3Error], prefix: str = "") -> None:
+def check_scope_date(signer: Signer, timestamp: str, malformed: type[S3Error], prefix: str = "") -> None:
     """Refuse a credential of another day than the request. Raises *malformed*."""
-    if not timestamp.startswith(scope.date):
+    if not timestamp.startswith(signer.date):
         raise malformed(
-            f'{prefix}Invalid credential date "{scope.date}". This date is not the same as X-Amz-Date: '
+            f'{prefix}Invalid credential date "{signer.date}". This date is not the same as X-Amz-Date: '
             f'"{timestamp[:8]}".'
         )
 
@@ -230,22 +233,12 @@ def parse_iso_time(text: str) -> float | None:
     """Seconds since the epoch of ``YYYYMMDDTHHMMSSZ``, or None when *text* is something else."""
     if len(text) != 16 or text[8] != "T" or text[15] != "Z" or not text.isascii():  # noqa: PLR2004 - its length
         return None
-    digits = text[:8] + text[9:15]
-    if not digits.isdigit():
+    if not (text[:8].isdigit() and text[9:15].isdigit()):
         return None
     try:
-        moment = datetime(
-            int(text[:4]),
-            int(text[4:6]),
-            int(text[6:8]),
-            int(text[9:11]),
-            int(text[11:13]),
-            int(text[13:15]),
-            tzinfo=UTC,
-        )
+        return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return None
-    return moment.timestamp()
 
 
 def iso_time(moment: float) -> str:
@@ -281,14 +274,15 @@ def _request_time(values: Mapping[str, str]) -> tuple[str, float]:
     return parsed.strftime("%Y%m%dT%H%M%SZ"), parsed.timestamp()
 
 
-def _check_all_signed(values: Mapping[str, str], signed: tuple[str, ...]) -> None:
+def _check_all_signed(values: Mapping[str, str], signed: frozenset[str]) -> None:
     """Refuse headers that change what a request does and are outside its signature."""
     # SECURITY: an x-amz header added to somebody else's presigned URL could make the object public or copy another.
-    loose = [name for name in values if (name.startswith("x-amz-") or name == "host") and name not in signed]
-    if loose or "host" not in signed:
-        names = sorted({*loose, "host"} - set(signed))
+    loose = [name for name in values if name not in signed and name.startswith("x-amz-")]
+    if "host" not in signed:
+        loose.append("host")
+    if loose:
         raise AccessDenied(
-            "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(names)
+            "There were headers present in the request which were not signed", HeadersNotSigned=", ".join(loose)
         )
     if "x-amz-security-token" in values:
         # Temporary credentials do not exist here, so a token can belong to nobody.

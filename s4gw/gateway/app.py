@@ -27,12 +27,21 @@ if TYPE_CHECKING:
     from s4gw.gateway.services import Services
 
 
-def create_app(
-    services: Services, resources: Mapping[str, Callable[[Services], Resource]] = RESOURCES
-) -> falcon.App[S3Request, falcon.Response]:
+class Application(falcon.App[S3Request, falcon.Response]):
+    """The application of one worker."""
+
+    services: Services
+
+    def tick(self) -> None:
+        """Our worker calls this ten times a second, which lets metrics be published by it."""
+        self.services.metrics.deferred = True
+        self.services.metrics.publish()
+
+
+def create_app(services: Services, resources: Mapping[str, Callable[[Services], Resource]] = RESOURCES) -> Application:
     """Make the application of one worker."""
     # type: Falcon's own router and a media type are all that its annotations allow; an answer of S3 may have none.
-    app: falcon.App[S3Request, falcon.Response] = falcon.App(  # type: ignore[call-overload]
+    app: Application = Application(  # type: ignore[call-overload]
         media_type=None,
         request_type=S3Request,
         router=OperationRouter(services, resources),
@@ -49,4 +58,5 @@ def create_app(
     app.add_error_handler(Exception, faults.handle)
     # Falcon's own errors would answer in JSON.
     app.add_error_handler(falcon.HTTPError, faults.handle)
+    app.services = services
     return app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.utils
+import os
 import select
 import socket
 import ssl
@@ -9,6 +11,9 @@ import struct
 import time
 from collections.abc import Sequence
 from typing import Any, Final
+
+from s4gw.s3 import xml_write
+from s4gw.s3.errors import S3Error
 
 IO_TIMEOUT_S: Final = 60
 """Longest silence of a client in the middle of a request or an answer."""
@@ -19,6 +24,7 @@ CLOSE_STEP_BYTES: Final = 256 * 1024
 JOIN_BYTES_MAX: Final = 64 * 1024
 """Up to this size header and body are joined for TLS, which has no gathering write."""
 
+SERVER_NAME: Final = "S4GW"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Piece = bytes | bytearray | memoryview
@@ -115,3 +121,19 @@ def _swallow(sock: Any) -> None:
         if not size:
             return
         taken += size
+
+
+def answer(sock: Any, error: S3Error) -> None:
+    """Send an error from below the application, where there is no response object."""
+    request_id = os.urandom(8).hex().upper()
+    body = xml_write.error_document(error, resource="", request_id=request_id, host_id="")
+    reason = "Bad Request" if error.status < 500 else "Internal Server Error"  # noqa: PLR2004
+    header = (
+        f"HTTP/1.1 {error.status} {reason}\r\nServer: {SERVER_NAME}\r\nDate: {email.utils.formatdate(usegmt=True)}\r\n"
+        f"Connection: close\r\nx-amz-request-id: {request_id}\r\nContent-Type: application/xml\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    try:
+        send(sock, [header.encode("latin-1"), body])
+    except OSError:
+        return  # nobody listens any more

@@ -90,6 +90,17 @@ class _ForeignFormatter(logging.Formatter):
         return self._line(None, record.levelname.lower(), event)
 
 
+def info_writer() -> Callable[[dict[str, Any]], None]:
+    """A short way to the log for the line that every request writes, with its "event" among the fields.
+
+    PERF: the logger's own way costs 20 us more: keyword arguments, contexts, proxies.
+    """
+    factory: Any = structlog.get_config()["logger_factory"]
+    write = factory().msg
+    (line,) = structlog.get_config()["processors"]
+    return lambda event: write(line(None, "info", event))
+
+
 def get_logger() -> FilteringBoundLogger:
     """The logger of this process."""
     return cast("FilteringBoundLogger", structlog.get_logger())

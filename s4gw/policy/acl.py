@@ -255,9 +255,9 @@ def acl_for_write(  # noqa: PLR0913 - one argument per fact
 def check_acl_allowed(acl: Acl, *, ownership: str = "", block_public_acls: bool = False) -> None:
     """Refuse to set *acl* where the bucket's configuration forbids it.
 
-    Raises: AccessControlListNotSupported, AccessDenied.
+    Raises: AccessControlListNotSupported (lists are disabled, whatever this one says), AccessDenied.
     """
-    if ownership == "BucketOwnerEnforced" and acl.grants != private_acl(acl.owner).grants:
+    if ownership == "BucketOwnerEnforced":
         raise AccessControlListNotSupported
     if block_public_acls and acl.is_public:
         raise AccessDenied

@@ -21,6 +21,7 @@ import apsw
 import msgspec
 
 from s4gw.store import apply_buckets, apply_objects, ops
+from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
 from s4gw.store.layout import RecordKind, head_bytes
 from s4gw.store.ops import Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
@@ -82,6 +83,7 @@ class Committer:
         volume_bytes: When a volume has reached this size, a new one begins.
         clock: Seconds since the epoch.
         report: Takes one line about each batch that failed as a whole.
+        background: Moves most of the write-ahead log beside the commits; without it they wait.
         flush: ``os.fdatasync``, or a stand-in that fails.
         writev: ``os.writev``, or a stand-in that fails.
     """
@@ -93,6 +95,7 @@ class Committer:
         volume_bytes: int = VOLUME_BYTES,
         clock: Callable[[], float] = time.time,
         report: Callable[[str], None] = _say_nothing,
+        background: bool = False,
         flush: Callable[[int], None] = os.fdatasync,
         writev: Gather = os.writev,
     ) -> None:
@@ -105,6 +108,7 @@ class Committer:
         self._lock = threading.Lock()
         self._files: dict[int, AppendFile] = {}
         self._connection = open_writer(data_dir / "index.db")
+        self._background = Checkpointer(data_dir / "index.db") if background else None
         self._wal_pages = 0
         self._connection.set_wal_hook(self._wal_grown)
         self._tables = Tables(self._connection)
@@ -132,6 +136,8 @@ class Committer:
     def close(self) -> None:
         """Write the log back into the index and release everything."""
         with self._lock:
+            if self._background is not None:
+                self._background.close()
             self.checkpoint(idle=True)
             self._connection.close()
             for file in self._files.values():
@@ -143,11 +149,17 @@ class Committer:
         pages = self._wal_pages
         if pages <= _WAL_PASSIVE_PAGES and not (idle and pages):
             return
+        if self._background is not None and not idle and not self._background.finished():
+            self._background.request()
+            return
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if pages > _WAL_TRUNCATE_PAGES else apsw.SQLITE_CHECKPOINT_PASSIVE
         self._connection.set_busy_timeout(0)  # a reader may be in the way: nobody waits for it
         try:
             self._connection.wal_checkpoint(mode=mode)
         except apsw.BusyError:
+            return
+        except apsw.Error as error:  # a full disk, say: commits go on as long as the log can grow
+            self._report(f"checkpoint: {error}")
             return
         finally:
             self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)

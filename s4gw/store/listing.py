@@ -11,7 +11,7 @@ from typing import Any, Final
 Row = tuple[Any, ...]
 """A row of the index; its first element is the key."""
 
-_FETCH_MIN: Final = 4  # rows looked up after a common prefix: enough when each prefix holds many keys
+_FETCH_MIN: Final = 2  # rows looked up after a common prefix: enough when each prefix holds many keys
 _FETCH_MAX: Final = 1024  # and where doubling ends when keys stand alone
 ABOVE_ALL: Final = b"\xff"
 

@@ -67,13 +67,16 @@ def recover(data_dir: Path) -> None:
         connection.close()
 
 
-def open_committer(data_dir: Path, volume_bytes: int, report: Callable[[str], None]) -> tuple[FileLock, Committer]:
+def open_committer(
+    data_dir: Path, volume_bytes: int, report: Callable[[str], None], *, background: bool = False
+) -> tuple[FileLock, Committer]:
     """Become the one committer of a prepared directory.
 
     Args:
         data_dir: The data directory.
         volume_bytes: Size at which a new volume begins.
         report: Takes one line about each batch that fails.
+        background: See `Committer`.
 
     Returns: the lock, to be released after the committer was closed.
     Raises: StoreLocked, DataDirError.
@@ -81,7 +84,7 @@ def open_committer(data_dir: Path, volume_bytes: int, report: Callable[[str], No
     lock = FileLock(data_dir / COMMITTER_LOCK)
     try:
         recover(data_dir)
-        return lock, Committer(data_dir, volume_bytes=volume_bytes, report=report)
+        return lock, Committer(data_dir, volume_bytes=volume_bytes, report=report, background=background)
     except (StoreError, OSError, apsw.Error) as error:
         lock.release()
         if isinstance(error, StoreError):

@@ -176,7 +176,7 @@ def run(data_dir: Path, *, parent_pid: int | None, volume_bytes: int, ready_fd: 
     """
     prepare(data_dir)
     parent = None if parent_pid is None else os.pidfd_open(parent_pid)
-    lock, committer = open_committer(data_dir, volume_bytes, _report)
+    lock, committer = open_committer(data_dir, volume_bytes, _report, background=True)
     with lock:
         listener = wire.listen(data_dir, _BACKLOG)
         wake, waker = socket.socketpair()

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s4gw.auth import Credentials, CredentialsFileError, CredentialStore, owner_id_of, parse_credentials_file
-from s4gw.auth.credentials import SIGNED_HEADERS_MAX, SIGNING_KEYS_MAX
+from s4gw.auth.credentials import SIGNED_HEADERS_MAX, SIGNERS_MAX
+from s4gw.auth.model import SignedHeaders, Signer
 
 FILE = """
 # two users, one of them with two pairs
@@ -95,14 +96,17 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_secrets_do_not_print() -> None:
     """Neither a pair nor its principal shows its secret."""
     pair = Credentials("AK", "SECRET", "id", "name")
-    assert "SECRET" not in repr(pair) + str(pair.principal)
+    signer = Signer(pair, pair.principal, "20260101", "20260101/r/s3/aws4_request", b"KEYBYTES")
+    shown = repr(pair) + str(pair.principal) + repr(signer)
+    assert ("SECRET" in shown, "KEYBYTES" in shown) == (False, False)
 
 
 def test_the_caches_are_bounded() -> None:
     """More days, regions and header lists than fit do not grow the store."""
     pair = Credentials("AK", "SECRET", "id", "name")
     users = CredentialStore([pair])
-    for number in range(SIGNING_KEYS_MAX + SIGNED_HEADERS_MAX):
-        users.remember(pair, "20260101", f"region-{number}", b"key", f"host;x-{number}")
-    assert len(users._signing_keys) <= SIGNING_KEYS_MAX
+    for number in range(SIGNERS_MAX + SIGNED_HEADERS_MAX):
+        signer = Signer(pair, pair.principal, "20260101", f"20260101/{number}/s3/aws4_request", b"key")
+        users.remember(f"AK/{signer.scope}", signer, SignedHeaders.parse(f"host;x-{number}"))
+    assert len(users._signers) <= SIGNERS_MAX
     assert len(users._signed_headers) <= SIGNED_HEADERS_MAX

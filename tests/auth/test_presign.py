@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,11 +75,13 @@ def test_any_changed_byte_is_refused(part: str, at: int, by: int) -> None:
         return text[:spot] + chr((ord(text[spot]) + by) % 256) + text[spot + 1 :]
 
     if part == "host":
-        forged = dataclasses.replace(request, headers=[(n, other(v) if n == "host" else v) for n, v in request.headers])
+        forged = msgspec.structs.replace(
+            request, headers=[(n, other(v) if n == "host" else v) for n, v in request.headers]
+        )
         changed = "".join(dict(forged.headers)["host"].split()) != "".join(dict(request.headers)["host"].split())
     else:
         changes: dict[str, Any] = {part: other(getattr(request, part))}
-        forged = dataclasses.replace(request, **changes)
+        forged = msgspec.structs.replace(request, **changes)
         changed = meaning(forged) != meaning(request)
     if not changed:
         return
@@ -110,7 +112,7 @@ def meaning(request: AuthRequest) -> object:
 def test_a_life_out_of_range_is_refused(expires: str, error: type[S3Error], status: int) -> None:
     """Between one second and a week."""
     request = signed_query("GET", "/bucket/key")
-    changed = dataclasses.replace(
+    changed = msgspec.structs.replace(
         request, query=request.query.replace("X-Amz-Expires=3600", f"X-Amz-Expires={expires}")
     )
     with pytest.raises(error) as caught:
@@ -133,13 +135,13 @@ def test_every_parameter_is_required(name: str) -> None:
     request = signed_query("GET", "/bucket/key")
     query = "&".join(part for part in request.query.split("&") if not part.startswith(name))
     with pytest.raises(AuthorizationQueryParametersError):
-        authenticate(dataclasses.replace(request, query=query), store(), now=NOW)
+        authenticate(msgspec.structs.replace(request, query=query), store(), now=NOW)
 
 
 def test_a_parameter_given_twice_is_refused() -> None:
     """Readers differ on which of two values counts."""
     request = signed_query("GET", "/bucket/key")
-    doubled = dataclasses.replace(request, query=f"{request.query}&X-Amz-Expires=604800")
+    doubled = msgspec.structs.replace(request, query=f"{request.query}&X-Amz-Expires=604800")
     with pytest.raises(AuthorizationQueryParametersError):
         authenticate(doubled, store(), now=NOW)
 
@@ -150,13 +152,13 @@ def test_headers_in_the_signature_are_required() -> None:
     assert ALICE.principal == authenticate(request, store(), now=NOW).principal
     headers = [(name, "public-read" if name == "x-amz-acl" else value) for name, value in request.headers]
     with pytest.raises(SignatureDoesNotMatch):
-        authenticate(dataclasses.replace(request, headers=headers), store(), now=NOW)
+        authenticate(msgspec.structs.replace(request, headers=headers), store(), now=NOW)
 
 
 def test_unsigned_amz_headers_are_refused() -> None:
     """The holder of a URL cannot turn an upload into a copy."""
     request = signed_query("PUT", "/bucket/key")
-    added = dataclasses.replace(request, headers=[*request.headers, ("x-amz-copy-source", "secret/key")])
+    added = msgspec.structs.replace(request, headers=[*request.headers, ("x-amz-copy-source", "secret/key")])
     with pytest.raises(AccessDenied) as caught:
         authenticate(added, store(), now=NOW)
     assert "x-amz-copy-source" == caught.value.facts["HeadersNotSigned"]
@@ -178,4 +180,4 @@ def test_other_urls_get_their_own_error(old: str, new: str, error: type[S3Error]
     request = signed_query("GET", "/bucket/key")
     assert old in request.query
     with pytest.raises(error):
-        authenticate(dataclasses.replace(request, query=request.query.replace(old, new)), store(), now=NOW)
+        authenticate(msgspec.structs.replace(request, query=request.query.replace(old, new)), store(), now=NOW)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,7 +56,7 @@ AWS_EXAMPLES = {
         "host;range;x-amz-content-sha256;x-amz-date",
         "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
     ),
-    "put object": dataclasses.replace(
+    "put object": msgspec.structs.replace(
         aws_example(
             "PUT",
             "/test%24file.text",
@@ -147,7 +147,7 @@ def test_any_changed_byte_is_refused(part: str, at: int, by: int) -> None:
         changes["headers"] = [(name, other(value) if name == chosen else value) for name, value in request.headers]
     else:
         changes[part] = other(getattr(request, part))
-    forged = dataclasses.replace(request, **changes)
+    forged = msgspec.structs.replace(request, **changes)
     if same_meaning(request, forged):
         return
     try:
@@ -208,7 +208,7 @@ def test_a_date_header_stands_in_for_x_amz_date() -> None:
 def test_an_unsigned_amz_header_is_refused() -> None:
     """Nobody can add a header that changes what a signed request does."""
     request = signed_header("PUT", "/bucket/key")
-    added = dataclasses.replace(request, headers=[*request.headers, ("x-amz-acl", "public-read")])
+    added = msgspec.structs.replace(request, headers=[*request.headers, ("x-amz-acl", "public-read")])
     with pytest.raises(AccessDenied) as caught:
         authenticate(added, store(), now=NOW)
     assert "x-amz-acl" == caught.value.facts["HeadersNotSigned"]
@@ -217,7 +217,7 @@ def test_an_unsigned_amz_header_is_refused() -> None:
 def test_a_second_value_of_a_signed_header_is_refused() -> None:
     """A repeated header counts with both values."""
     request = signed_header("PUT", "/bucket/key", headers={"x-amz-acl": "private"})
-    added = dataclasses.replace(request, headers=[*request.headers, ("x-amz-acl", "public-read")])
+    added = msgspec.structs.replace(request, headers=[*request.headers, ("x-amz-acl", "public-read")])
     with pytest.raises(SignatureDoesNotMatch):
         authenticate(added, store(), now=NOW)
 
@@ -225,14 +225,14 @@ def test_a_second_value_of_a_signed_header_is_refused() -> None:
 def test_a_path_may_be_spelled_in_another_way() -> None:
     """A client that signs ``%2B`` and sends ``+`` in the path names the same key."""
     request = signed_header("GET", "/bucket/a%2Bb%28c%29")
-    respelled = dataclasses.replace(request, path="/bucket/a+b(c)")
+    respelled = msgspec.structs.replace(request, path="/bucket/a+b(c)")
     assert ALICE.principal == authenticate(respelled, store(), now=NOW).principal
 
 
 def test_a_plus_in_the_query_is_not_respelled() -> None:
     """``+`` means a blank to the gateway, so it cannot stand for a signed ``%2B``."""
     request = signed_header("GET", "/bucket?prefix=a%2Bb")
-    respelled = dataclasses.replace(request, query="prefix=a+b")
+    respelled = msgspec.structs.replace(request, query="prefix=a+b")
     with pytest.raises(SignatureDoesNotMatch):
         authenticate(respelled, store(), now=NOW)
 
@@ -248,7 +248,7 @@ def test_bytes_above_127_in_headers_are_signed_as_sent() -> None:
     value = "naïve é"
     request = signed_header("PUT", "/bucket/key", headers={"content-disposition": value})
     headers = [(n, v.encode().decode("latin-1") if n == "content-disposition" else v) for n, v in request.headers]
-    identity = authenticate(dataclasses.replace(request, headers=headers), store(), now=NOW)
+    identity = authenticate(msgspec.structs.replace(request, headers=headers), store(), now=NOW)
     assert ALICE.principal == identity.principal
 
 
@@ -277,7 +277,7 @@ def test_bytes_above_127_in_headers_are_signed_as_sent() -> None:
             AuthorizationHeaderMalformed,
         ),
         (
-            "AWS4-HMAC-SHA256 Credential=a/20231113/r/s3/aws4_request,SignedHeaders=host,Signature=0",
+            f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20231113/r/s3/aws4_request,SignedHeaders=host,Signature=0",
             AuthorizationHeaderMalformed,
         ),
         ("AWS4-HMAC-SHA256 Credential=a,Credential=b,SignedHeaders=host,Signature=0", AuthorizationHeaderMalformed),
@@ -298,7 +298,7 @@ def test_other_authorization_headers_get_their_own_error(value: str, error: type
 def test_the_payload_header_is_required() -> None:
     """S3 wants x-amz-content-sha256 on every signed request."""
     request = signed_header("GET", "/bucket")
-    bare = dataclasses.replace(request, headers=[(n, v) for n, v in request.headers if n != "x-amz-content-sha256"])
+    bare = msgspec.structs.replace(request, headers=[(n, v) for n, v in request.headers if n != "x-amz-content-sha256"])
     with pytest.raises(InvalidRequest):
         authenticate(bare, store(), now=NOW)
 
@@ -306,7 +306,7 @@ def test_the_payload_header_is_required() -> None:
 def test_a_missing_date_is_refused() -> None:
     """A signature without time could be replayed for ever."""
     request = signed_header("GET", "/bucket")
-    bare = dataclasses.replace(request, headers=[(n, v) for n, v in request.headers if n != "x-amz-date"])
+    bare = msgspec.structs.replace(request, headers=[(n, v) for n, v in request.headers if n != "x-amz-date"])
     with pytest.raises(AccessDenied):
         authenticate(bare, store(), now=NOW)
 
@@ -361,7 +361,7 @@ def test_forged_requests_do_not_fill_the_caches() -> None:
         request = signed_header("GET", "/bucket", region=f"r{region}", secret="guess")
         with pytest.raises(SignatureDoesNotMatch):
             authenticate(request, users, now=NOW)
-    assert 0 == len(users._signing_keys) + len(users._signed_headers)
+    assert 0 == len(users._signers) + len(users._signed_headers)
 
 
 def test_the_cached_key_is_the_key() -> None:

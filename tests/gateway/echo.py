@@ -25,7 +25,8 @@ def app(env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[byt
         return (BLOCK for _ in range(64))
     if action == "chunked":
         start_response("200 OK", [])
-        return iter([b"one", b"", memoryview(b"two")])  # type: ignore[list-item] # the worker takes any buffer
+        blocks: list[Any] = [b"one", b"", memoryview(b"two")]  # the worker takes any buffer
+        return iter(blocks)
     if action == "broken":
         start_response("200 OK", [("Content-Length", str(64 * len(BLOCK)))])
         return _broken()

@@ -237,8 +237,8 @@ def test_public_lists_can_be_blocked() -> None:
     assert "bob-id" == acl_for_write({"x-amz-acl": "private"}, users=USERS, block_public_acls=True, **blocked)[0]
 
 
-def test_a_private_list_may_be_set_where_lists_are_disabled() -> None:
-    """It says what holds anyway; others do not."""
-    check_acl_allowed(private_acl("a"), ownership="BucketOwnerEnforced")
+@pytest.mark.parametrize("name", ["private", "public-read", "bucket-owner-full-control"])
+def test_no_list_is_set_where_lists_are_disabled(name: str) -> None:
+    """Not even one that says what holds anyway."""
     with pytest.raises(AccessControlListNotSupported):
-        check_acl_allowed(canned_acl("public-read", owner="a"), ownership="BucketOwnerEnforced")
+        check_acl_allowed(canned_acl(name, owner="a"), ownership="BucketOwnerEnforced")

@@ -22,7 +22,7 @@ def test_a_common_prefix_is_left_by_seeking() -> None:
 
     page, more = roll_up(fetch, lambda _: [], prefix=b"", delimiter=b"/", start=b"", limit=1000)
     assert ([(b"a/",), (b"b/",), (b"c/",), (b"d/",), (b"e/",)], False) == (page, more)
-    assert touched <= 6 * 4
+    assert touched <= 6 * 2
 
 
 @given(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from s4gw.observability import get_logger, shorten
+from s4gw.observability import get_logger, info_writer, shorten
 
 if TYPE_CHECKING:
     import falcon
@@ -28,11 +28,11 @@ class Accounting:
 
     def __init__(self, services: Services) -> None:
         self._metrics = services.metrics
-        self._log = get_logger()
+        self._write = info_writer()
 
     def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
         req.env[STARTED] = time.monotonic()
-        self._metrics.in_flight.inc()
+        self._metrics.request_started()
 
     def process_response(self, req: S3Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001
         if STARTED not in req.env:
@@ -51,9 +51,7 @@ class Accounting:
         body = req.body_opened
         bytes_in = facts.bytes_in if body is None else body.received
         operation = req.operation_name
-        status = int(resp.status_code)
         result = facts.error or OK
-        self._metrics.in_flight.dec()
         self._metrics.request_done(
             operation=operation,
             codec=facts.codec,
@@ -61,26 +59,28 @@ class Accounting:
             bytes_in=bytes_in,
             bytes_out=facts.bytes_out,
             latency_s=seconds,
+            original=facts.original_bytes,
+            stored=facts.stored_bytes,
         )
         if facts.error == "ClientDisconnected":
             self._metrics.disconnects.inc()
-        if facts.stored_bytes:
-            self._metrics.stored(facts.codec, facts.original_bytes, facts.stored_bytes)
-        self._log.info(
-            "request",
-            op=operation,
-            bucket=req.bucket,
-            key=shorten(req.key),
-            codec=facts.codec,
-            bytes_in=bytes_in,
-            bytes_out=facts.bytes_out,
-            ratio=round(facts.original_bytes / facts.stored_bytes, 2) if facts.stored_bytes else None,
-            latency_ms=round(seconds * 1000, 2),
-            ok=not facts.error,
-            status=status,
-            error=facts.error,
-            access_key=req.access_key,
-            request_id=req.request_id,
+        self._write(
+            {
+                "event": "request",
+                "op": operation,
+                "bucket": req.bucket,
+                "key": shorten(req.key),
+                "codec": facts.codec,
+                "bytes_in": bytes_in,
+                "bytes_out": facts.bytes_out,
+                "ratio": round(facts.original_bytes / facts.stored_bytes, 2) if facts.stored_bytes else None,
+                "latency_ms": round(seconds * 1000, 2),
+                "ok": not facts.error,
+                "status": resp.status_code,
+                "error": facts.error,
+                "access_key": req.access_key,
+                "request_id": req.request_id,
+            }
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from s4gw.auth import ANONYMOUS_IDENTITY, AuthRequest, authenticate
 from s4gw.s3.operation import PREFLIGHT
+from s4gw.s3.uri import bucket_from_host
 
 if TYPE_CHECKING:
     import falcon
@@ -24,6 +25,8 @@ class Authentication:
     def __init__(self, services: Services) -> None:
         self._credentials = services.credentials
         self._clock = services.clock
+        self._domains = services.settings.domains
+        self._sigv2 = services.settings.sigv2_links
 
     def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
         if req.operation is PREFLIGHT:
@@ -37,7 +40,9 @@ class Authentication:
                 query=req.raw_query,
                 headers=req.raw_headers,
                 secure=req.secure,
+                virtual_bucket=(self._sigv2 and bucket_from_host(req.header_map.get("host", ""), self._domains)) or "",
             ),
             self._credentials,
             now=self._clock(),
+            sigv2=self._sigv2,
         )

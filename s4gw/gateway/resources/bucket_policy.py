@@ -49,6 +49,7 @@ class PutBucketPolicy(Resource):
             raise AccessDenied
         self.backend.put_config(req.bucket, "policy", document)
         answer(req, resp, {})
+        resp.status = 204
 
 
 class DeleteBucketPolicy(Resource):
@@ -67,7 +68,5 @@ class GetBucketPolicyStatus(Resource):
         """Public by policy or by list."""
         info = bucket_of(req)
         document = info.configs.get("policy")
-        if document is None and not bucket_acl(info).is_public:
-            raise NoSuchBucketPolicy(BucketName=req.bucket)
         public = bucket_acl(info).is_public or (document is not None and is_public(parse_policy(document)))
         answer(req, resp, {"PolicyStatus": {"IsPublic": public}})

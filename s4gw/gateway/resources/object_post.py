@@ -110,14 +110,20 @@ class PostObject(Resource):
         if not key:
             raise UserKeyMustBeSpecified
         names.check_key(key)
-        req.identity = post_policy.authenticate_form(fields, self.services.credentials, now=now, bucket=req.bucket)
+        req.identity = post_policy.authenticate_form(
+            fields,
+            self.services.credentials,
+            now=now,
+            bucket=req.bucket,
+            sigv2=self.services.settings.sigv2_links,
+        )
         sent = headers.from_form({RENAMED.get(name, name): value for name, value in fields.items()})
-        self.services.authorizer.authorize(req, "PutObject", req.bucket, key, headers=sent)
-        policy = post_policy.form_policy(fields)
-        smallest, largest = (policy and policy.size_range) or (0, OBJECT_BYTES_MAX)
         if "tagging" in sent:
             del sent["tagging"]
             sent["x-amz-tagging"] = _tagging_header(fields["tagging"])
+        self.services.authorizer.authorize(req, "PutObject", req.bucket, key, headers=sent)
+        policy = post_policy.form_policy(fields)
+        smallest, largest = (policy and policy.size_range) or (0, OBJECT_BYTES_MAX)
         req.key = key
         written = self.objects.put(
             req.bucket,
