@@ -17,6 +17,7 @@ from s4gw.gateway.middleware.accounting import Accounting
 from s4gw.gateway.middleware.addressing import Addressing
 from s4gw.gateway.middleware.authentication import Authentication
 from s4gw.gateway.middleware.authorization import Authorization
+from s4gw.gateway.middleware.cors import Cors
 from s4gw.gateway.middleware.probes import Probes
 from s4gw.gateway.middleware.request_id import RequestId
 from s4gw.gateway.request import S3Request
@@ -49,6 +50,7 @@ def create_app(services: Services, resources: Mapping[str, Callable[[Services], 
             RequestId(services),
             Probes(services),
             Accounting(services),
+            Cors(services),
             Addressing(services),
             Authentication(services),
             Authorization(services),

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import falcon
+import msgspec
 import pytest
 
 import s4gw.codec
 import s4gw.objects
 import s4gw.store
 from s4gw.auth import ANONYMOUS_IDENTITY
+from s4gw.backends import BucketInfo
 from s4gw.codec import CorruptFrame
 from s4gw.gateway import faults
 from s4gw.gateway.app import create_app
@@ -69,9 +71,9 @@ class Gateway:
         self.services = replace(services, authorizer=AllowAll())  # type: ignore[arg-type] # a stand-in
         self.app = create_app(self.services, {"GetObject": resource, "HeadObject": resource})
 
-    def get(self, target: str = "/bucket/key", *, method: str = "GET", port: int = 8014) -> Answer:
+    def get(self, target: str = "/bucket/key", *, method: str = "GET", port: int = 8014, **headers: str) -> Answer:
         """Send a request."""
-        return call(self.app, method, target, port=port)
+        return call(self.app, method, target, headers, port=port)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -295,6 +297,21 @@ def test_no_operation_is_reached_without_authentication_and_authorization() -> N
         headers = {} if row.header is None else {row.header[0]: row.header[1] or "bucket/key"}
         call(app, method, f"{path}?{query}", headers)
     assert len(operation.TABLE) == len(calls)
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"), [("https://page.example", "https://page.example"), ("https://evil.example", None)]
+)
+def test_browsers_are_told_what_the_buckets_rules_allow(origin: str, allowed: str | None) -> None:
+    """On errors, too: a page must be able to see why it was refused."""
+    gateway = Gateway(raising(NoSuchKey()))
+    backend = gateway.services.backend
+    backend.create_bucket(BucketInfo(name="bucket", owner="a" * 64, created_ms=0))
+    rules = [{"AllowedOrigins": ["https://page.example"], "AllowedMethods": ["GET"]}]
+    backend.put_config("bucket", "cors", msgspec.json.encode({"CORSRules": rules}))
+    answers = [gateway.get(Origin=origin), gateway.get(), gateway.get("/nobucket/key", Origin=origin)]
+    found = [answer.headers.get("access-control-allow-origin") for answer in answers]
+    assert [allowed, None, None] == found
 
 
 def test_probes_need_no_signature_and_are_not_counted() -> None:

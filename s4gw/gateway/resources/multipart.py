@@ -12,7 +12,7 @@ from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, pa
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import user
 from s4gw.gateway.resources.listing import encoder, page_size
-from s4gw.gateway.resources.object_put import check_length
+from s4gw.gateway.resources.object_put import check_length, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_conditions
 from s4gw.objects import DEFAULT_ALGORITHM, Completion
@@ -115,7 +115,7 @@ class CompleteMultipartUpload(Resource):
         for name, value in obj.meta.checksums.items():
             result[f"Checksum{name}"] = value
             result["ChecksumType"] = obj.meta.checksum_type
-        if req.bucket_info is not None and req.bucket_info.versioning:
+        if versions_are_told(req):
             result["VersionId"] = obj.version_id
         return result
 

@@ -8,7 +8,7 @@ from s4gw.backends.base import Conditions, ObjectMeta, StoredObject
 from s4gw.bucketconfig import tagging
 from s4gw.gateway.resources import grants
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted, timestamp
-from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note
+from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import (
     refuse_unkept_promises,
@@ -94,7 +94,7 @@ class CopyObject(Resource):
             "CopyObjectResult": {"ETag": quoted(copy.etag), "LastModified": timestamp(copy.modified_ms)}
             | {f"Checksum{name}": value for name, value in copy.meta.checksums.items()}
         }
-        if req.bucket_info is not None and req.bucket_info.versioning:
+        if versions_are_told(req):
             result["VersionId"] = copy.version_id
         if source.version_id != "null":
             result["CopySourceVersionId"] = source.version_id

@@ -24,6 +24,11 @@ def check_length(length: int | None) -> None:
         raise EntityTooLarge(ProposedSize=str(length), MaxSizeAllowed=str(OBJECT_BYTES_MAX))
 
 
+def versions_are_told(req: S3Request) -> bool:
+    """Whether a write answers with a version id: only where versioning makes one."""
+    return req.bucket_info is not None and req.bucket_info.versioning == "Enabled"
+
+
 def written_headers(req: S3Request, written: Written) -> dict[str, str]:
     """Headers of a successful write."""
     meta = written.object.meta
@@ -31,7 +36,7 @@ def written_headers(req: S3Request, written: Written) -> dict[str, str]:
     for name, value in meta.checksums.items():
         found[f"x-amz-checksum-{name.lower()}"] = value
         found["x-amz-checksum-type"] = meta.checksum_type
-    if req.bucket_info is not None and req.bucket_info.versioning:
+    if versions_are_told(req):
         found["x-amz-version-id"] = written.object.version_id
     return found
 
