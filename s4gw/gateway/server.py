@@ -24,6 +24,7 @@ from gunicorn.glogging import Logger
 from s4gw.auth import Credentials
 from s4gw.gateway import access, malloc, worker
 from s4gw.gateway.access import Access
+from s4gw.gateway.shares import Shares
 from s4gw.observability import log, metrics
 from s4gw.settings import THREADS_DEFAULT, Settings, SettingsError, default_workers
 from s4gw.store import StoreError, ensure_running
@@ -95,6 +96,8 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         self.access = access.load(settings)
         start_store(settings)
         super().__init__()
+        # Twice: during a reload the workers of before are still on their way out.
+        self._shares = Shares(2 * self.cfg.workers + 1)
 
     def load_config(self) -> None:
         """Fill gunicorn's configuration. Raises: SettingsError."""
@@ -140,7 +143,7 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         values["when_ready"] = self._when_ready
         values["pre_fork"] = self._pre_fork
         values["post_fork"] = self._post_fork
-        values["child_exit"] = _child_exit
+        values["child_exit"] = self._child_exit
         for name, value in values.items():
             cfg.set(name, value)
 
@@ -159,9 +162,14 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         """Choose the core of a worker: the one that fewest live workers have."""
         cores = sorted(os.sched_getaffinity(0))
         new.s4_core = None
+        new.s4_shares, new.s4_slot = self._shares, self._shares.claim()
         if self.settings.pin_workers and self.cfg.workers >= len(cores):
             taken = [getattr(other, "s4_core", None) for other in arbiter.WORKERS.values()]
             new.s4_core = min(cores, key=taken.count)
+
+    def _child_exit(self, _arbiter: Any, gone: Any) -> None:
+        self._shares.release(gone.s4_slot)
+        metrics.worker_gone(gone.pid)
 
     def _post_fork(self, _arbiter: Any, new: Any) -> None:
         """PERF: one core per worker; the threads of an unpinned one play ping-pong with the interpreter lock."""
@@ -211,10 +219,6 @@ def _read_conf(path: Path, cfg: Config) -> dict[str, Any]:
     except Exception as error:  # it is a program, and may fail as it likes
         raise SettingsError(f"{path}: {type(error).__name__}: {error}") from error
     return {name: value for name, value in names.items() if name in cfg.settings}
-
-
-def _child_exit(_arbiter: Any, gone: Any) -> None:
-    metrics.worker_gone(gone.pid)
 
 
 def serve(settings: Settings, make_app: MakeApp, started: Started) -> int:

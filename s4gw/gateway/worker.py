@@ -1,4 +1,4 @@
-"""Our gunicorn worker: every touch of gunicorn's internals is in this module.
+"""Our gunicorn worker: every touch of gunicorn's internals is in this module and in `parsing`.
 
 What it changes in the threaded worker of gunicorn 27:
 
@@ -27,78 +27,35 @@ import select
 import selectors
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import (
-    ExpectationFailed,
-    LimitRequestHeaders,
-    LimitRequestLine,
     NoMoreData,
     ParseException,
-    UnsupportedTransferCoding,
 )
 from gunicorn.http.message import Request
 from gunicorn.http.parser import Parser
-from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
-from s4gw.gateway import connection
+from s4gw.gateway import connection, parsing
 from s4gw.gateway.response import Response
-from s4gw.s3.errors import BadRequest, InternalError, InvalidURI, RequestHeaderSectionTooLarge, S3Error
-from s4gw.s3.errors import NotImplemented as S3NotImplemented
+from s4gw.gateway.shares import Shares
+from s4gw.s3.errors import InternalError
 
 LINGER_MS: Final = 20
 """How long a thread waits for the next request of its connection; SDKs send it within one or two round trips."""
 TICK_S: Final = 0.1
-HEADER_S: Final = 20.0
-"""Longest time that a client may take for one request's headers; meanwhile it holds a thread."""
-DRAIN_BYTES_MAX: Final = 64 * 1024
-"""Unread body up to which a connection is kept: gunicorn reads and drops as much (`Parser.finish_body`)."""
-
-_HEADER_END: Final = b"\r\n"
+YIELD_S: Final = 0.0005
+YIELD_MAX: Final = 8
+"""A new connection waits 4 ms at most for the worker that should rather have it."""
 
 
 class BrokenAnswerError(ConnectionError):
     """An answer ended before its announced length; what went wrong has been accounted for."""
-
-
-class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no types
-    """Reads headers from the socket, up to a moment."""
-
-    _deadline = 0.0
-    _ready = False
-
-    def begin(self) -> None:
-        """A request is to be read; unless some of it is buffered, the socket is known to be readable."""
-        self._deadline = time.monotonic() + HEADER_S
-        self._ready = not self.buf.tell()
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """Give what has come. Raises: TimeoutError after the deadline."""
-        if not self._ready and not connection.readable(self.sock, max(self._deadline - time.monotonic(), 0)):
-            raise TimeoutError
-        self._ready = False
-        data: bytes = super().chunk(size_hint)
-        return data
-
-
-class Snapshot:
-    """gunicorn's configuration as plain attributes; it does not change while a worker lives.
-
-    PERF: each look at the original goes through three calls, and reading one request takes two dozen.
-    """
-
-    def __init__(self, cfg: Any) -> None:
-        self.__dict__.update({name: setting.get() for name, setting in cfg.settings.items()})
-        self._cfg = cfg
-        self.is_ssl = cfg.is_ssl
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cfg, name)
 
 
 class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no types
@@ -109,13 +66,14 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         self.cfg: Any
         self._outstanding = 0  # connections handed to the pool, counted by the main thread alone
         self._nudge = -1
+        self._yields = 0
         self._next_tick = 0.0
         self._second = (0, "")
         self._environ: dict[str, Any] = {}
 
     def init_process(self) -> None:
         """After the fork: the descriptor by which the main thread asks lingering threads to let go."""
-        self.cfg = Snapshot(self.cfg)
+        self.cfg = parsing.Snapshot(self.cfg)
         self._nudge = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
         self._environ = wsgi.base_environ(self.cfg) | {
             "wsgi.multithread": True,
@@ -125,12 +83,20 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     # -- main thread -----------------------------------------------------------------------------------------------
     def accept(self, listener: Any) -> None:
-        """Take a connection and wait for its first byte in the poller: silent clients must not hold threads."""
+        """Take a connection and wait for its first byte in the poller: silent clients must not hold threads.
+
+        A worker with more connections than another leaves it to that one, for `YIELD_MAX` moments at most.
+        """
+        if self._yields < YIELD_MAX and self._has_more():
+            self._yields += 1
+            time.sleep(YIELD_S)
+            return
+        self._yields = 0
         try:
             sock, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        self.nr_conns += 1
+        self._count(1)
         conn = gthread.TConn(self.cfg, sock, client, listener.getsockname())
         if connection.readable(sock, 0):
             conn.data_ready = True
@@ -153,8 +119,28 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         if not fs.cancelled() and fs.exception() is None and fs.result():
             super().finish_request(conn, fs)
             return
-        self.nr_conns -= 1
+        self._count(-1)
         util.close(conn.sock)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """A worker that accepts no more does not count beside the others."""
+        shares = self._shares()
+        if shares is not None:
+            shares.release(self.s4_slot)
+        super().handle_exit(sig, frame)
+
+    def _shares(self) -> Shares | None:
+        return getattr(self, "s4_shares", None)
+
+    def _has_more(self) -> bool:
+        shares = self._shares()
+        return shares is not None and shares.has_more(self.s4_slot)
+
+    def _count(self, change: int) -> None:
+        self.nr_conns += change
+        shares = self._shares()
+        if shares is not None and self.alive:
+            shares.set(self.s4_slot, self.nr_conns)
 
     def run(self) -> None:
         """Serve until told to stop; then publish what the last requests counted."""
@@ -174,6 +160,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
             tick = getattr(self.wsgi, "tick", None)
             if tick is not None:
                 tick()
+            self._count(0)  # gunicorn itself closes what has been idle for too long
 
     # -- pool threads ----------------------------------------------------------------------------------------------
     def handle(self, conn: Any) -> object:
@@ -185,7 +172,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
                 connection.limit_waiting(conn.sock)
                 conn.init()
                 if not conn.is_http2:
-                    conn.parser.unreader = HeaderUnreader(conn.sock)
+                    conn.parser.unreader = parsing.HeaderUnreader(conn.sock)
             if conn.is_http2:
                 self.handle_http2(conn)
             else:
@@ -194,17 +181,17 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
             self.log.debug("connection failed: %s", error)
         finally:
             if not keep:
-                connection.close(conn.sock, unread=_left_behind(conn))
+                connection.close(conn.sock, unread=parsing.left_behind(conn))
         return keep
 
     def _serve(self, conn: Any) -> bool:
         """Serve requests while they come. Returns: the connection is quiet and to be kept."""
         try:
             while True:
-                req = _next_request(conn.parser)
+                req = parsing.next_request(conn.parser)
                 if not self.handle_request(req, conn):
                     return False
-                if _unread(req) and not self._keepalive_after(conn, True):
+                if parsing.unread(req) and not self._keepalive_after(conn, True):
                     return False
                 if not conn.parser.unreader.buf.tell() and not self._more(conn.sock):
                     return True
@@ -225,13 +212,13 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
         Raises: OSError of the connection, among them BrokenAnswerError.
         """
-        expectation = connection.Expectation(conn.sock) if req._expected_100_continue else None  # noqa: SLF001
+        expectation = connection.Expectation(conn.sock) if parsing.expects(req) else None
         resp = Response(
             conn.sock,
             head=req.method == "HEAD",
             version=req.version,
             date=self._date(),
-            may_keep=lambda: _may_keep(req, expectation),
+            may_keep=lambda: parsing.may_keep(req, expectation),
         )
         self.nr += 1
         if self.nr >= self.max_requests:
@@ -304,64 +291,14 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
             environ["REMOTE_PORT"] = str(client[1])
         else:
             environ["REMOTE_ADDR"] = ""
-        environ["connection.SERVER_NAME"], environ["SERVER_PORT"] = _server(server)
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = _server(server)
         return environ
 
     def _refuse(self, conn: Any, error: ParseException) -> None:
         """Answer a request that is not HTTP, or more of it than we take."""
         self.log.info("refused request from %s: %s", conn.client[0] if conn.client else "", type(error).__name__)
-        connection.answer(conn.sock, refusal(error))
+        connection.answer(conn.sock, parsing.refusal(error))
         connection.close(conn.sock, unread=True)
-
-
-REFUSALS: Final[Sequence[tuple[type[ParseException], type[S3Error]]]] = (
-    (LimitRequestLine, InvalidURI),
-    (LimitRequestHeaders, RequestHeaderSectionTooLarge),
-    (UnsupportedTransferCoding, S3NotImplemented),
-    (ExpectationFailed, BadRequest),
-    (ParseException, BadRequest),
-)
-"""What a client is told when its request does not parse; the first row that fits."""
-
-
-def refusal(error: ParseException) -> S3Error:
-    """The S3 error for a request that the HTTP parser refused."""
-    return next(answer() for kind, answer in REFUSALS if isinstance(error, kind))
-
-
-def _next_request(parser: Any) -> Any:
-    """Read the next request; the body of the one before has been dealt with.
-
-    Raises: StopIteration at the end of the connection, ParseException, TimeoutError.
-    """
-    parser.unreader.begin()
-    parser.req_count += 1
-    parser.mesg = parser.mesg_class(parser.cfg, parser.unreader, parser.source_addr, parser.req_count)
-    return parser.mesg
-
-
-def _may_keep(req: Any, expectation: connection.Expectation | None) -> bool:
-    """Whether *req* leaves its connection where the next request starts, or nearly so."""
-    if expectation is not None and expectation.pending:
-        return False  # the client may send the body, or may not
-    return _unread(req) <= DRAIN_BYTES_MAX and not req.should_close()
-
-
-def _unread(req: Any) -> float:
-    """Bytes of the body that are still to come, as far as that is known."""
-    body = req.body
-    if body.failed:
-        return float("inf")
-    reader = body.reader
-    if hasattr(reader, "length"):
-        return float(reader.length)
-    return float("inf") if reader.parser is not None else 0.0
-
-
-def _left_behind(conn: Any) -> bool:
-    """Whether the client may have sent what nobody has read."""
-    message = None if conn.parser is None or conn.is_http2 else conn.parser.mesg
-    return message is not None and _unread(message) > 0
 
 
 def _server(server: Any) -> tuple[str, str]:

@@ -11,18 +11,20 @@ from s4gw.auth import AuthRequest
 from s4gw.gateway.middleware.authentication import Authentication
 from s4gw.s3.errors import SignatureDoesNotMatch
 from s4gw.s3.operation import PREFLIGHT, ROUTED, Operation
+from s4gw.settings import Settings
 from tests.auth.signing import ALICE, HOST, NOW, signed_header, store
 
 
 def authenticated(request: AuthRequest, asked: Operation = ROUTED["PutObject"]) -> Any:
     """*request* after the middleware."""
-    services = SimpleNamespace(credentials=store(), clock=lambda: NOW)
+    services = SimpleNamespace(credentials=store(), clock=lambda: NOW, settings=Settings())
     req = SimpleNamespace(
         operation=asked,
         method=request.method,
         raw_path=request.path,
         raw_query=request.query,
         raw_headers=request.headers,
+        header_map=dict(request.headers),
         secure=request.secure,
     )
     Authentication(cast("Any", services)).process_request(cast("Any", req), cast("Any", None))

@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 
-from s4gw.gateway import worker
+from s4gw.gateway import parsing, worker
 from s4gw.s3.errors import BadRequest, InvalidURI, RequestHeaderSectionTooLarge, S3Error
 
 OURS = "s4gw.gateway.worker.S4Worker"
@@ -291,4 +291,4 @@ def test_idle_connections_hold_no_thread(ours: Server) -> None:
 )
 def test_every_refusal_of_the_parser_has_an_s3_error(error: ParseException, expected: type[S3Error]) -> None:
     """The nearest row of the table counts, and the last row takes all."""
-    assert expected is type(worker.refusal(error))
+    assert expected is type(parsing.refusal(error))
