@@ -5,11 +5,17 @@ Called in the worker, after the fork, never before: descriptors of the store mus
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING
 
-from s4gw.gateway import services
+from s4gw.backends.embedded import EmbeddedBackend
+from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, Choice, CodecId, Dispatcher, SamplingDispatcher
 from s4gw.gateway.app import Application, create_app
-from s4gw.observability import log
+from s4gw.gateway.middleware.authorization import PolicyAuthorizer
+from s4gw.gateway.services import Services
+from s4gw.objects import Objects
+from s4gw.observability import Metrics, log
 
 if TYPE_CHECKING:
     from s4gw.gateway.access import Access
@@ -19,4 +25,33 @@ if TYPE_CHECKING:
 def make_app(settings: Settings, access: Access) -> Application:
     """Build the application of one worker."""
     log.configure(settings.log_format)
-    return create_app(services.build(settings, access))
+    return create_app(build_services(settings, access))
+
+
+def build_services(settings: Settings, access: Access) -> Services:
+    """Make what one worker holds."""
+    metrics = Metrics()
+    backend = EmbeddedBackend(settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes)
+    return Services(
+        settings=settings,
+        backend=backend,
+        objects=Objects(backend, dispatcher(settings)),
+        credentials=access.credentials,
+        authorizer=PolicyAuthorizer(
+            backend,
+            metrics=metrics,
+            clock=time.time,
+            policy=access.policy,
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        metrics=metrics,
+    )
+
+
+def dispatcher(settings: Settings) -> Dispatcher:
+    """The chooser of codecs that the settings ask for."""
+    codec = CodecId.from_label(settings.codec)
+    if settings.dispatcher == "always":
+        level = LEVEL_DEFAULT[codec] if settings.zstd_level is None else settings.zstd_level
+        return AlwaysDispatcher(Choice(codec, level))
+    return SamplingDispatcher(default=codec, level=settings.zstd_level)

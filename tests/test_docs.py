@@ -63,7 +63,7 @@ def test_metrics_table() -> None:
     """Every metric is in the table, with its type and labels, and no other is."""
     metrics = [value for value in vars(Metrics()).values() if isinstance(value, MetricWrapperBase)]
     expected = {
-        (f"`{metric._name}{SUFFIX.get(metric._type, '')}`", metric._type, ", ".join(metric._labelnames))
+        (f"`{metric._name}{SUFFIX.get(str(metric._type), '')}`", metric._type, ", ".join(metric._labelnames))
         for metric in metrics
     }
     table = {(name, kind, labels) for name, kind, labels, _ in rows("operations.md", "Metrics")}

@@ -11,16 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from s4gw.backends.embedded import EmbeddedBackend
-from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, Choice, CodecId, Dispatcher, SamplingDispatcher
-from s4gw.gateway.middleware.authorization import PolicyAuthorizer
-from s4gw.objects import Objects
-from s4gw.observability import Metrics
-
 if TYPE_CHECKING:
     from s4gw.auth import CredentialStore
     from s4gw.backends.base import Backend
-    from s4gw.gateway.access import Access
+    from s4gw.gateway.middleware.authorization import PolicyAuthorizer
+    from s4gw.objects import Objects
+    from s4gw.observability import Metrics
     from s4gw.settings import Settings
 
 
@@ -38,32 +34,3 @@ class Services:
     """Seconds since the epoch."""
     ids: Callable[[], str] = lambda: os.urandom(8).hex().upper()
     """A fresh request id."""
-
-
-def build(settings: Settings, access: Access) -> Services:
-    """Make the services of this worker; call it after the fork, once."""
-    metrics = Metrics()
-    backend = EmbeddedBackend(settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes)
-    return Services(
-        settings=settings,
-        backend=backend,
-        objects=Objects(backend, dispatcher(settings)),
-        credentials=access.credentials,
-        authorizer=PolicyAuthorizer(
-            backend,
-            metrics=metrics,
-            clock=time.time,
-            policy=access.policy,
-            trusted_proxies=settings.trusted_proxies,
-        ),
-        metrics=metrics,
-    )
-
-
-def dispatcher(settings: Settings) -> Dispatcher:
-    """The chooser of codecs that the settings ask for."""
-    codec = CodecId.from_label(settings.codec)
-    if settings.dispatcher == "always":
-        level = LEVEL_DEFAULT[codec] if settings.zstd_level is None else settings.zstd_level
-        return AlwaysDispatcher(Choice(codec, level))
-    return SamplingDispatcher(default=codec, level=settings.zstd_level)

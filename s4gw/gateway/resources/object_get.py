@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,7 +47,12 @@ def load(resource: Resource, req: S3Request) -> StoredObject:
 
 def http_date(modified_ms: int) -> str:
     """A stored time as HTTP headers carry it, whole seconds."""
-    return email.utils.formatdate(modified_ms // 1000, usegmt=True)
+    return _http_date(modified_ms // 1000)
+
+
+@functools.lru_cache(maxsize=1024)
+def _http_date(seconds: int) -> str:
+    return email.utils.formatdate(seconds, usegmt=True)
 
 
 def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
