@@ -100,15 +100,14 @@ class EmbeddedBackend(EmbeddedMultipart):
 
     def get_bucket(self, bucket: str) -> BucketInfo:
         with translated():
-            index = self._store.index
+            generation = self._store.buckets_generation()
             known = self._buckets.get(bucket)
-            if known is not None and known[0] == index.bucket_changed_seq(bucket):
+            if known is not None and known[0] == generation >= 0:
                 return known[1]
-            row = index.bucket(bucket)
-            info = rows.bucket_info(row)
+            info = rows.bucket_info(self._store.index.bucket(bucket))
             if len(self._buckets) >= _BUCKETS_MAX:
                 self._buckets = {}
-            self._buckets[bucket] = (row.changed_seq, info)
+            self._buckets[bucket] = (generation, info)
             return info
 
     def create_bucket(self, info: BucketInfo) -> None:

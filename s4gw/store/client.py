@@ -23,6 +23,7 @@ ANSWER_TIMEOUT_S: Final = 60.0
 
 _START_TIMEOUT_S: Final = 30.0  # recovery of a large write-ahead log on a slow disk
 _TRIES_MAX: Final = 3
+_FIRST_BYTES: Final = 64 * 1024
 
 
 def ensure_running(data_dir: Path, parent_pid: int, *, volume_bytes: int = VOLUME_BYTES) -> None:
@@ -90,10 +91,7 @@ class CommitterClient:
         message = wire.encode(request)
         connection = self._send(message)
         try:
-            size = wire.LENGTH.unpack(_receive(connection, wire.LENGTH.size))[0]
-            if size > wire.REPLY_BYTES_MAX:
-                raise ConnectionError(size)
-            return wire.decode_reply(_receive(connection, size))
+            return wire.decode_reply(_receive(connection))
         except (OSError, msgspec.DecodeError) as error:
             self.close()
             raise Unavailable("the answer to a commit was lost", outcome_known=False) from error
@@ -119,13 +117,18 @@ class CommitterClient:
         raise Unavailable("storaged does not take requests")
 
 
-def _receive(connection: socket.socket, size: int) -> memoryview:
-    """Raises: ConnectionError, when the peer ends before *size* bytes came."""
-    view = memoryview(bytearray(size))
-    got = 0
-    while got < size:
-        count = connection.recv_into(view[got:])
-        if not count:
-            raise ConnectionError
-        got += count
-    return view
+def _receive(connection: socket.socket) -> memoryview:
+    """One message without its size. Raises: ConnectionError, when the peer ends first; BlockingIOError: too late."""
+    data = connection.recv(_FIRST_BYTES)  # PERF: nearly always all of it
+    wanted = wire.LENGTH.size
+    while len(data) < wanted or wanted == wire.LENGTH.size:
+        if len(data) >= wire.LENGTH.size:
+            wanted = wire.LENGTH.size + wire.LENGTH.unpack_from(data)[0]
+            if wanted > wire.REPLY_BYTES_MAX:
+                raise ConnectionError(wanted)
+        if len(data) < wanted:
+            more = connection.recv(max(wanted - len(data), _FIRST_BYTES))
+            if not more:
+                raise ConnectionError
+            data += more
+    return memoryview(data)[wire.LENGTH.size :]

@@ -23,6 +23,7 @@ import msgspec
 from s4gw.store import apply_buckets, apply_objects, ops
 from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
+from s4gw.store.generation import Generation
 from s4gw.store.layout import RecordKind, head_bytes
 from s4gw.store.ops import Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
 from s4gw.store.schema import BUSY_TIMEOUT_MS, open_writer
@@ -53,6 +54,7 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.AbortUpload: apply_buckets.abort_upload,
     ops.Complete: apply_buckets.complete,
 }
+_CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning)
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -108,6 +110,9 @@ class Committer:
         self._lock = threading.Lock()
         self._files: dict[int, AppendFile] = {}
         self._connection = open_writer(data_dir / "index.db")
+        self._generation = Generation(data_dir, writable=True)
+        self._generation.advance()  # what happened before this process is unknown to those who remember
+        self._buckets_changed = False
         self._background = Checkpointer(data_dir / "index.db") if background else None
         self._wal_pages = 0
         self._connection.set_wal_hook(self._wal_grown)
@@ -140,6 +145,7 @@ class Committer:
                 self._background.close()
             self.checkpoint(idle=True)
             self._connection.close()
+            self._generation.close()
             for file in self._files.values():
                 file.close()
             self._files.clear()
@@ -179,6 +185,7 @@ class Committer:
         journal_written = False
         try:
             tables.begin(int(self._clock() * 1000))
+            self._buckets_changed = False
             entries: list[JournalEntry] = []
             answers = [[self._apply(order, entries) for order in request.orders] for request in requests]
             if not entries:
@@ -192,6 +199,8 @@ class Committer:
             tables.write_state(self._volume, end)
             self._connection.execute("COMMIT")
             self._volume_end = end
+            if self._buckets_changed:
+                self._generation.advance()
         except (apsw.Error, Unavailable) as error:
             self._roll_back()
             # The journal record may be on the disk: what follows must not be in the same volume, or a rebuilt index
@@ -204,7 +213,9 @@ class Committer:
         tables = self._tables
         seq = tables.last_seq
         try:
-            outcome = apply_one(tables, decode_operation(order.operation), order.inline)
+            operation = decode_operation(order.operation)
+            self._buckets_changed = self._buckets_changed or isinstance(operation, _CHANGE_BUCKETS)
+            outcome = apply_one(tables, operation, order.inline)
         except Refused as error:
             assert tables.last_seq == seq, "refused after it had written"
             return _refusal(error)

@@ -127,11 +127,6 @@ class IndexReader:
             raise NoBucket(name)
         return BucketRecord(*row)
 
-    def bucket_changed_seq(self, name: str) -> int:
-        """`BucketRecord.changed_seq` alone, 0 when there is no such bucket."""
-        row = self._execute("SELECT changed_seq FROM buckets WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else 0
-
     def bucket_id(self, name: str) -> int:
         """Raises: NoBucket."""
         row = self._execute("SELECT id FROM buckets WHERE name = ?", (name,)).fetchone()

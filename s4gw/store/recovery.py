@@ -169,9 +169,13 @@ def _replay_journal(tables: Tables, reader: VolumeReader, journal: Journal, inli
 
 
 def _inline(operation: Operation, reader: VolumeReader, inline_bytes: int) -> bytes | None:
-    extents = operation.extents if isinstance(operation, Put) else []
-    if isinstance(operation, Complete) and not operation.parts:
+    """The bytes that were inline when the operation was first applied."""
+    if isinstance(operation, Put):
+        extents = operation.extents
+    elif isinstance(operation, Complete) and operation.tail and not operation.parts:
         extents = operation.tail
+    else:
+        return None
     if sum(extent.size for extent in extents) > inline_bytes:
         return None
     try:
