@@ -11,6 +11,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
@@ -229,6 +230,7 @@ def find_pair(access_key: str, credentials: CredentialStore) -> Credentials:
     return pair
 
 
+@functools.lru_cache(maxsize=64)  # PERF: clients of one second send one text
 def parse_iso_time(text: str) -> float | None:
     """Seconds since the epoch of ``YYYYMMDDTHHMMSSZ``, or None when *text* is something else."""
     if len(text) != 16 or text[8] != "T" or text[15] != "Z" or not text.isascii():  # noqa: PLR2004 - its length

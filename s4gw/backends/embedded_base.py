@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Final
 
 from s4gw.backends import embedded_rows as rows
 from s4gw.backends.base import Buffer, ObjectMeta, StoredObject, Writer
@@ -13,13 +13,27 @@ from s4gw.s3.errors import InternalError
 from s4gw.store import NONCE_BYTES, Outcome, StagedBody, Store, StoreError, ops, version_id
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the store's errors into S3's."""
-    try:
-        yield
-    except StoreError as error:
-        raise translate(error) from error
+class _Translated:
+    """PERF: a generator's context manager costs ten times as much, three times a request."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, StoreError):
+            raise translate(error) from error
+
+
+_TRANSLATED: Final = _Translated()
+
+
+def translated() -> _Translated:
+    """Turn the store's errors into S3's, in a ``with``."""
+    return _TRANSLATED
 
 
 class EmbeddedWriter:

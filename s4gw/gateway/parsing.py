@@ -65,6 +65,14 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
 
     _policy_expect_continue = False
 
+    def _peer_is_trusted_proxy(self) -> bool:
+        """PERF: asked with every request, and the answer is the connection's."""
+        unreader = self.unreader
+        trusted: bool | None = getattr(unreader, "peer_is_trusted", None)
+        if trusted is None:
+            trusted = unreader.peer_is_trusted = bool(super()._peer_is_trusted_proxy())
+        return trusted
+
 
 REFUSALS: Final[Sequence[tuple[type[ParseException], type[S3Error]]]] = (
     (LimitRequestLine, InvalidURI),

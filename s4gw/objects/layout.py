@@ -25,6 +25,7 @@ from s4gw.codec import (
     read_trailer,
 )
 from s4gw.objects.errors import DamagedObject
+from s4gw.s3.errors import InternalError
 
 CACHED_OBJECTS_MAX: Final = 4096
 CACHED_FRAMES_MAX: Final = 1 << 20
@@ -76,7 +77,7 @@ class LayoutCache:
     def _read(self, obj: StoredObject) -> ObjectLayout:
         try:
             layout = self._from_trailer(obj)
-        except CodecError:
+        except (CodecError, InternalError):  # the codec's checks, or the store's: its record does not hold
             layout = ObjectLayout(self._walk(obj), None)
         if layout.index.original_size != obj.size:
             raise DamagedObject(obj.key, "frame index does not match the object")

@@ -114,7 +114,11 @@ def _render_pretty(line: dict[str, Any]) -> str:
     """One line for people: time, level, event, then what is there to tell."""
     moment, level, name = line.pop("timestamp"), line.pop("level"), line.pop("event")
     trace = line.pop("exception", None)
-    facts = " ".join([f"{key}={_plain(value)}" for key, value in line.items() if value not in _NOTHING])
+    known = [(key, value) for key, value in line.items() if value not in _NOTHING]
+    facts = " ".join([f"{key}={value}" for key, value in known])
+    if not facts.isprintable() or '"' in facts or facts.count(" ") != len(known) - 1:
+        # PERF: one look at all of them; each by itself only where some value needs quotes.
+        facts = " ".join([f"{key}={_plain(value)}" for key, value in known])
     text = f"{moment} {level:<7} {name} {facts}"
     return text if trace is None else f"{text}\n{trace}"
 

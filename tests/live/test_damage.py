@@ -157,16 +157,7 @@ def test_damaged_bytes_are_refused(own: Gateway, key: str, expected: list[str]) 
     assert expected == found
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        pytest.param(
-            "trailer",
-            marks=pytest.mark.xfail(reason="a trailer whose record is damaged refuses the object", strict=True),
-        ),
-        "inline",
-    ],
-)
+@pytest.mark.parametrize("key", ["trailer", "inline"])
 def test_damage_that_can_be_made_good(own: Gateway, key: str) -> None:
     """A damaged trailer is made anew from the frames, and small objects have a second copy in the index."""
     found = outcomes(own, key)
