@@ -54,7 +54,8 @@ def handle(req: S3Request, resp: falcon.Response, error: Exception, _params: Any
         resp.data = b""
         return
     answer = translate(error) or InternalError()
-    if answer is not error and answer.status >= InternalError.status:
+    # What a backend answers for damage or a full disk says nothing to the client; its cause says it to the operator.
+    if answer.status >= InternalError.status and (answer is not error or error.__cause__ is not None):
         get_logger().error("internal error", request_id=req.request_id, code=answer.code, exc_info=error)
     fill(req, resp, answer)
 

@@ -139,7 +139,7 @@ class Store:
         self._volume_bytes = volume_bytes
         self._inline_bytes = inline_bytes
         self._writev = writev
-        prepare(self.data_dir)
+        prepare(self.data_dir, read_only=read_only)
         self._held: FileLock | None = None
         self._committer = committer
         if in_process and committer is None:

@@ -23,12 +23,14 @@ INLINE_BYTES: Final = 4096
 """Objects up to this many stored bytes are also kept in the index row: one read instead of two."""
 
 
-def prepare(data_dir: Path) -> None:
-    """Make the directory, or make sure that it is one of ours.
+def prepare(data_dir: Path, *, read_only: bool = False) -> None:
+    """Make the directory, or make sure that it is one of ours; *read_only* makes nothing.
 
     Raises: DataDirError.
     """
     check_sqlite()
+    if read_only and not (data_dir / "FORMAT").exists():
+        raise DataDirError(f"{data_dir} is no data directory")
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         stamp = data_dir / "FORMAT"

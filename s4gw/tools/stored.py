@@ -149,7 +149,7 @@ def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) 
             try:
                 return backend.read(found, start, end)
             except S3Error as error:
-                raise CodecError(f"stored bytes {start} to {end}: {error.text}") from error
+                raise CodecError(f"stored bytes {start} to {end}: {error.__cause__ or error.text}") from error
 
         yield _Object(read, found.stored_size, found.meta.framed)
     finally:
