@@ -130,7 +130,7 @@ class CodecId(IntEnum):
     @property
     def label(self) -> str:
         """Name in metadata, logs and metrics, e.g. "cpu-zstd"."""
-        return self.name.lower().replace("_", "-")
+        return _LABELS[self]
 
     @classmethod
     def from_label(cls, label: str) -> CodecId:
@@ -139,6 +139,9 @@ class CodecId(IntEnum):
             if codec.label == label:
                 return codec
         raise ValueError(f"no codec is called {label!r}")
+
+
+_LABELS: Final = {codec: codec.name.lower().replace("_", "-") for codec in CodecId}
 
 
 class FcgAlgorithm(IntEnum):

@@ -44,10 +44,13 @@ class DigestPlan:
     expected: tuple[Expected, ...] = ()
     trailer: Algorithm | None = None
 
-    def algorithms(self) -> frozenset[Algorithm]:
-        """Every algorithm that has to run."""
-        declared = {item.algorithm for item in self.expected}
-        return frozenset({Algorithm.MD5, *self.kept} | declared | ({self.trailer} if self.trailer else set()))
+    def algorithms(self) -> set[Algorithm]:
+        """Every algorithm that has to run beside MD5."""
+        wanted = {*self.kept, *(item.algorithm for item in self.expected)}
+        if self.trailer is not None:
+            wanted.add(self.trailer)
+        wanted.discard(Algorithm.MD5)
+        return wanted
 
     def stored(self, digests: Mapping[Algorithm, bytes]) -> dict[str, str]:
         """The checksums to keep, in S3's spelling, base64."""
@@ -59,9 +62,10 @@ class Digests:
 
     def __init__(self, plan: DigestPlan) -> None:
         self._plan = plan
-        self._running = {algorithm: checksum.new(algorithm) for algorithm in plan.algorithms()}
-        self._others = [digest for algorithm, digest in self._running.items() if algorithm is not Algorithm.MD5]
-        self._md5 = self._running[Algorithm.MD5]
+        self._md5 = checksum.new(Algorithm.MD5)
+        others = {algorithm: checksum.new(algorithm) for algorithm in plan.algorithms()}
+        self._others = list(others.values())
+        self._running = {Algorithm.MD5: self._md5, **others}
 
     def update_md5(self, data: Buffer) -> None:
         """Feed the slow lane."""

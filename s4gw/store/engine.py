@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -150,6 +151,15 @@ class Store:
         self._reader = VolumeReader(self.data_dir)
         self._volume = 0
         self._generation: Generation | None = None
+        # PERF: told of a fork, since asking for the process id at each use is a system call.
+        itself = weakref.ref(self)
+
+        def forked() -> None:
+            store = itself()
+            if store is not None:
+                store.forget_parent()
+
+        os.register_at_fork(after_in_child=forked)
 
     # -- writing --------------------------------------------------------------------------------------------------
     def stage(self) -> StagedBody:
@@ -284,9 +294,11 @@ class Store:
         return opened
 
     def _local(self) -> _ThreadState:
-        if os.getpid() != self._pid:  # a fork: what the parent opened is the parent's
-            self._pid = os.getpid()
-            self._mine = _ThreadState()
-            self._opened = []
-            self._reader = VolumeReader(self.data_dir)
         return self._mine
+
+    def forget_parent(self) -> None:
+        """After a fork: what the parent has open is the parent's."""
+        self._pid = os.getpid()
+        self._mine = _ThreadState()
+        self._opened = []
+        self._reader = VolumeReader(self.data_dir)

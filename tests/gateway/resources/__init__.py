@@ -1,0 +1,1 @@
+"""Tests of `s4gw.gateway.resources`: operations through the whole application, without a socket."""
