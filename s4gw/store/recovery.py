@@ -19,8 +19,12 @@ from s4gw.store.schema import check_sqlite, open_writer
 from s4gw.store.tables import Tables
 from s4gw.store.volume import VolumeReader, read_volume_header, scan_volume, sync_dir
 
-INLINE_BYTES: Final = 4096
-"""Objects up to this many stored bytes are also kept in the index row: one read instead of two."""
+INLINE_BYTES: Final = 1024
+"""Objects up to this many stored bytes are also kept in the index row: one read instead of two.
+
+At 4 KiB every such object goes through the write-ahead log and the checkpoint once more: 10 % fewer durable PUTs of
+4 KiB of noise per second (1450 against 1650, 8 clients on two cores, 2026-11), and no more GETs.
+"""
 
 
 def prepare(data_dir: Path, *, read_only: bool = False) -> None:
