@@ -146,12 +146,12 @@ class EmbeddedBackend(EmbeddedMultipart):
         meta: ObjectMeta,
         conditions: Conditions = NO_CONDITIONS,
     ) -> StoredObject:
-        with translated():
-            extents, inline = self._store.finish(staged(body))
         document, facts = rows.encode_meta(meta)
         when = rows.when_of(conditions)
-        operation = ops.Put(bucket, key.encode(), extents, size, etag, document, facts, nonce(), when)
-        return made(key, self.submit(operation, inline), size=size, etag=etag, meta=meta)
+        operation = ops.Put(bucket, key.encode(), [], size, etag, document, facts, nonce(), when)
+        with translated():
+            outcome = self._store.put(operation, staged(body))
+        return made(key, outcome, size=size, etag=etag, meta=meta)
 
     def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         with translated():

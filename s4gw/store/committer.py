@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,10 +25,10 @@ from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
 from s4gw.store.generation import Generation
 from s4gw.store.layout import RecordKind, head_bytes
-from s4gw.store.ops import Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
+from s4gw.store.ops import PAYLOAD_BYTES_MAX, Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
 from s4gw.store.schema import BUSY_TIMEOUT_MS, open_writer
 from s4gw.store.tables import Tables
-from s4gw.store.volume import AppendFile, Gather, create_volume
+from s4gw.store.volume import AppendFile, Extent, Gather, create_volume
 
 VOLUME_BYTES: Final = 1024**3
 """Size at which a new volume begins: small enough to compact, large enough that 10 TB are 10 000 files."""
@@ -187,7 +187,8 @@ class Committer:
             tables.begin(int(self._clock() * 1000))
             self._buckets_changed = False
             entries: list[JournalEntry] = []
-            answers = [[self._apply(order, entries) for order in request.orders] for request in requests]
+            placed = iter(self._append_payloads(requests))
+            answers = [[self._apply(order, entries, placed) for order in request.orders] for request in requests]
             if not entries:
                 self._roll_back()
                 return answers
@@ -209,11 +210,24 @@ class Committer:
             raise Unavailable(str(error)) from error
         return answers
 
-    def _apply(self, order: Order, entries: list[JournalEntry]) -> Outcome:
+    def _append_payloads(self, requests: Sequence[Request]) -> list[Extent]:
+        """Append the bodies that came with their orders, all at once. Raises: Unavailable."""
+        orders = (order for request in requests for order in request.orders)
+        payloads = [order.payload for order in orders if order.payload is not None and _rides(order)]
+        return self._file(self._volume).append_each(RecordKind.DATA, payloads) if payloads else []
+
+    def _apply(self, order: Order, entries: list[JournalEntry], placed: Iterator[Extent]) -> Outcome:
         tables = self._tables
         seq = tables.last_seq
+        encoded = order.operation
         try:
-            operation = decode_operation(order.operation)
+            extent = next(placed) if _rides(order) else None
+            operation = decode_operation(encoded)
+            if order.payload:
+                if extent is None or not isinstance(operation, ops.Put) or operation.extents:
+                    raise BadOperation("a payload goes with a small Put that has no extents")
+                operation = msgspec.structs.replace(operation, extents=[extent])
+                encoded = msgspec.Raw(_ENCODER.encode(operation))
             self._buckets_changed = self._buckets_changed or isinstance(operation, _CHANGE_BUCKETS)
             outcome = apply_one(tables, operation, order.inline)
         except Refused as error:
@@ -222,7 +236,7 @@ class Committer:
         except msgspec.DecodeError as error:
             return _refusal(BadOperation(str(error)))
         if tables.last_seq != seq:
-            entries.append(JournalEntry(seq + 1, order.operation))
+            entries.append(JournalEntry(seq + 1, encoded))
         return outcome
 
     def _roll_back(self) -> None:
@@ -279,6 +293,10 @@ def start_volume(connection: apsw.Connection, data_dir: Path, last_seq: int) -> 
         connection.execute("INSERT INTO volumes VALUES (?, 'open', ?)", (volume, last_seq))
         connection.execute("UPDATE state SET volume = ?, volume_end = 0", (volume,))
     return volume
+
+
+def _rides(order: Order) -> bool:
+    return order.payload is not None and 0 < len(order.payload) <= PAYLOAD_BYTES_MAX
 
 
 def _refusal(error: Refused) -> Outcome:

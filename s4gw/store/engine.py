@@ -23,7 +23,7 @@ from s4gw.store.generation import Generation
 from s4gw.store.index import IndexReader
 from s4gw.store.layout import EXTENT_BYTES_MAX, RecordKind
 from s4gw.store.lock import FileLock
-from s4gw.store.ops import Operation, Order, Outcome, Reply, Request
+from s4gw.store.ops import PAYLOAD_BYTES_MAX, Operation, Order, Outcome, Put, Reply, Request
 from s4gw.store.record import Buffer
 from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
 from s4gw.store.schema import open_reader
@@ -75,6 +75,13 @@ class StagedBody:
             self._append_all((pending,))
         inline = bytes(pending or b"") if self.size <= inline_bytes else None
         return self._extents, inline
+
+    def take_whole(self, bytes_max: int) -> bytes | None:
+        """The body, when nothing of it has been appended yet and it is small; None leaves it to `finish`."""
+        if self._extents or not self._pending or len(self._pending) > bytes_max:
+            return None
+        whole, self._pending = bytes(self._pending), None
+        return whole
 
     def abort(self) -> None:
         """Forget the bytes; what was appended is dead."""
@@ -170,16 +177,35 @@ class Store:
         """Append what waits of *body*. Returns: its extents, and its bytes when they are to be inline."""
         return body.finish(self._inline_bytes)
 
+    def put(self, operation: Put, body: StagedBody) -> Outcome:
+        """Commit *operation*, which has no extents yet, with *body*; a small one is appended by the committer.
+
+        Raises: as `submit`.
+        """
+        payload = body.take_whole(PAYLOAD_BYTES_MAX)
+        if payload is not None:
+            inline = payload if len(payload) <= self._inline_bytes else None
+            return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), inline, payload))
+        extents, inline = self.finish(body)
+        return self.submit(msgspec.structs.replace(operation, extents=extents), inline)
+
     def submit(self, operation: Operation, inline: bytes | None = None) -> Outcome:
         """Commit one operation durably. Raises: Unavailable, and the class of `Refused` that it was refused with."""
-        outcome = self.submit_all([(operation, inline)])[0]
+        return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), inline))
+
+    def _commit_one(self, order: Order) -> Outcome:
+        outcome = self._commit([order])[0]
         if isinstance(outcome, Refused):
             raise outcome
         return outcome
 
     def submit_all(self, operations: Sequence[tuple[Operation, bytes | None]]) -> list[Outcome | Refused]:
         """Commit operations in order, in one transaction; each may be refused alone. Raises: Unavailable."""
-        orders = [Order(msgspec.Raw(_ENCODER.encode(operation)), inline) for operation, inline in operations]
+        return self._commit(
+            [Order(msgspec.Raw(_ENCODER.encode(operation)), inline) for operation, inline in operations]
+        )
+
+    def _commit(self, orders: list[Order]) -> list[Outcome | Refused]:
         size = sum(len(memoryview(order.operation)) + len(order.inline or b"") for order in orders)
         if size > BATCH_BYTES_MAX // 2:
             raise Unavailable("request too large for one transaction")

@@ -111,6 +111,25 @@ class AppendFile:
             raise Unavailable(f"append to volume {self.volume}: short write")
         return Extent(self.volume, end - written, size, crc)
 
+    def append_each(self, kind: RecordKind, payloads: Sequence[Buffer]) -> list[Extent]:
+        """Append a record for each of the (small) *payloads*, with one system call. Raises: Unavailable."""
+        heads = [pack_head(self.header.salt, kind, (payload,)) for payload in payloads]
+        joined = b"".join(
+            [piece for (head, _), payload in zip(heads, payloads, strict=True) for piece in (head, payload)]
+        )
+        try:
+            written = self._writev(self.fd, (joined,))
+            at = os.lseek(self.fd, 0, os.SEEK_CUR) - written
+        except OSError as error:
+            raise Unavailable(f"append to volume {self.volume}: {error.strerror}") from error
+        if written != len(joined):
+            raise Unavailable(f"append to volume {self.volume}: short write")
+        extents: list[Extent] = []
+        for (head, crc), payload in zip(heads, payloads, strict=True):
+            extents.append(Extent(self.volume, at, len(payload), crc))
+            at += len(head) + len(payload)
+        return extents
+
     def size(self) -> int:
         """Of the file, in bytes, now."""
         return os.fstat(self.fd).st_size

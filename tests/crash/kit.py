@@ -11,9 +11,13 @@ from s4gw.backends import Backend, BucketInfo, ObjectMeta, read_all
 BUCKET = "bucket"
 
 
+SIZES = {"small": [100], "large": [70_000]}
+"""By the first segment of a key: bodies that the committer appends, and bodies that the worker appends."""
+
+
 def body_of(key: str) -> bytes:
     rng = random.Random(key)
-    return rng.randbytes(rng.choice([0, 100, 4096, 5000, 70_000, 1_100_000]))
+    return rng.randbytes(rng.choice(SIZES.get(key.partition("/")[0], [0, 100, 4096, 5000, 70_000, 1_100_000])))
 
 
 def make_bucket(backend: Backend) -> None:

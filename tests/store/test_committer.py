@@ -12,12 +12,26 @@ import pytest
 
 from s4gw.store import BucketExists, NoBucket, NoKey, NoSpace, Store, ops
 from s4gw.store.committer import Committer
+from s4gw.store.errors import Refused
 from s4gw.store.layout import RecordKind
-from s4gw.store.ops import Journal, Order, Request
+from s4gw.store.ops import Journal, Order, Request, When
 from s4gw.store.record import Buffer
 from s4gw.store.recovery import prepare, rebuild_index, recover
+from s4gw.store.schema import unpack_runs
 from s4gw.store.volume import Extent, scan_volume
-from tests.store.kit import BUCKET, check_references, contents, delete, get, keys, make_bucket, order, put, put_op
+from tests.store.kit import (
+    BUCKET,
+    check_references,
+    contents,
+    delete,
+    get,
+    keys,
+    make_bucket,
+    nonce,
+    order,
+    put,
+    put_op,
+)
 
 NO_SPACE = 28
 
@@ -203,3 +217,31 @@ def test_missing_bucket_and_key_have_their_own_errors(rig: Rig) -> None:
         rig.store.index.current("nope", b"k")
     with pytest.raises(NoKey):
         rig.store.index.current(BUCKET, b"k")
+
+
+def test_a_small_body_rides_with_its_order(rig: Rig) -> None:
+    """The committer appends it, journals where it lies, and gives it back; refused, it leaves dead bytes only."""
+    body = rig.store.stage()
+    body.write(b"small")
+    outcome = rig.store.put(ops.Put(BUCKET, b"ride", [], 5, "e", b"m", b"f", nonce()), body)
+    row = rig.store.index.current(BUCKET, b"ride")
+    extents = [rig.store.index.extents(first, count) for first, count, _ in unpack_runs(row.extents or b"")]
+    again = rig.store.stage()
+    again.write(b"other")
+    with pytest.raises(Refused):
+        rig.store.put(ops.Put(BUCKET, b"ride", [], 5, "e", b"m", b"f", nonce(), When(None, "*", None, None)), again)
+    assert (5, 5) == (outcome.stored_size, extents[0][0].size)
+    assert b"small" == rig.store.read(unpack_runs(row.extents or b""), 0, 5)
+
+
+def test_a_payload_goes_with_a_small_put_only(rig: Rig) -> None:
+    """Any other order with a payload, and one that is too large, is refused alone; its neighbours are carried out."""
+    put = ops.Put(BUCKET, b"fine", [], 1, "e", b"m", b"f", nonce())
+    orders = [
+        Order(msgspec.Raw(msgspec.msgpack.encode(ops.PutConfig(BUCKET, "cors", None))), None, b"x"),
+        Order(msgspec.Raw(msgspec.msgpack.encode(put)), None, bytes(ops.PAYLOAD_BYTES_MAX + 1)),
+        Order(msgspec.Raw(msgspec.msgpack.encode(put)), None, b"y"),
+    ]
+    outcomes = rig.store._send(Request(orders)).outcomes
+    assert [True, True, False] == [bool(outcome.error) for outcome in outcomes]
+    assert b"y" == rig.store.read(unpack_runs(rig.store.index.current(BUCKET, b"fine").extents or b""), 0, 1)

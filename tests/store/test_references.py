@@ -117,3 +117,20 @@ def test_counts_hold_and_the_volumes_are_the_truth(
     rebuild_index(data_dir)
     check_references(data_dir)
     assert before == contents(data_dir)
+
+
+def test_bodies_that_came_with_their_orders_are_in_the_volumes(tmp_path: Path) -> None:
+    """An index made anew holds small bodies as the committer placed them, inline ones included."""
+    data_dir = tmp_path / "data"
+    store = Store(data_dir, in_process=True, volume_bytes=20_000)
+    make_bucket(store)
+    for number, size in enumerate([1, 500, 1024, 1025, 16_000, 16_385, 40_000]):
+        body = store.stage()
+        body.write(bytes([number]) * size)
+        store.put(ops.Put(BUCKET, b"k%d" % number, [], size, "e", b"m", b"f", nonce()), body)
+    store.close()
+    check_references(data_dir)
+    before = contents(data_dir)
+    rebuild_index(data_dir)
+    check_references(data_dir)
+    assert before == contents(data_dir)
