@@ -10,10 +10,11 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 from s4gw.auth.model import AuthRequest, SignedHeaders
+from s4gw.s3.errors import S3Error
 
 _UNRESERVED = "-_.~"
 
@@ -75,6 +76,17 @@ def query_pairs(query: str) -> Iterator[tuple[str, str]]:
         if part:
             name, _, value = part.partition("=")
             yield name, value
+
+
+def once_each(query: str, wanted: Collection[str], refusal: type[S3Error]) -> dict[str, str]:
+    """The *wanted* parameters of *query*, decoded. Raises: *refusal*, when one is given twice."""
+    found: dict[str, str] = {}
+    for name, value in query_pairs(query):
+        if name in wanted:
+            if name in found:
+                raise refusal(f"{name} must be given once.")
+            found[name] = unquote(value, errors="surrogateescape")
+    return found
 
 
 def _sorted_query(query: str, skip: str) -> str:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote
 
-from s4gw.auth.canonical import query_pairs
+from s4gw.auth.canonical import once_each
 from s4gw.auth.chunks import ChunkSigner
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import AuthRequest, Identity, PayloadMode
@@ -56,12 +55,7 @@ def presign_parameters(query: str) -> dict[str, str]:
 
     Raises: AuthorizationQueryParametersError, when one is given twice.
     """
-    found: dict[str, str] = {}
-    for name, value in query_pairs(query):
-        if name in _KNOWN:
-            if name in found:
-                raise AuthorizationQueryParametersError(f"{name} must be given once.")
-            found[name] = unquote(value, errors="surrogateescape")
+    found = once_each(query, _KNOWN, AuthorizationQueryParametersError)
     return found if "X-Amz-Algorithm" in found or "X-Amz-Signature" in found else {}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from s4gw.auth.canonical import query_pairs
+from s4gw.auth.canonical import once_each, query_pairs
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import AuthRequest, Identity
 from s4gw.auth.sigv4 import PAYLOAD_HEADER, find_pair, iso_time, payload_plan
@@ -40,12 +40,7 @@ def sigv2_parameters(query: str) -> dict[str, str]:
 
     Raises: InvalidRequest, when one is given twice.
     """
-    found: dict[str, str] = {}
-    for name, value in query_pairs(query):
-        if name in _PARAMETERS:
-            if name in found:
-                raise InvalidRequest(f"{name} must be given once.")
-            found[name] = unquote(value, errors="surrogateescape")
+    found = once_each(query, _PARAMETERS, InvalidRequest)
     return found if "AWSAccessKeyId" in found and "Signature" in found else {}
 
 
