@@ -23,7 +23,7 @@ ANSWER_TIMEOUT_S: Final = 60.0
 
 _START_TIMEOUT_S: Final = 30.0  # recovery of a large write-ahead log on a slow disk
 _TRIES_MAX: Final = 3
-_FIRST_BYTES: Final = 64 * 1024
+_RECEIVE_BYTES: Final = 64 * 1024
 
 
 def ensure_running(data_dir: Path, parent_pid: int, *, volume_bytes: int = VOLUME_BYTES) -> None:
@@ -119,16 +119,15 @@ class CommitterClient:
 
 def _receive(connection: socket.socket) -> memoryview:
     """One message without its size. Raises: ConnectionError, when the peer ends first; BlockingIOError: too late."""
-    data = connection.recv(_FIRST_BYTES)  # PERF: nearly always all of it
+    data = bytearray()
     wanted = wire.LENGTH.size
-    while len(data) < wanted or wanted == wire.LENGTH.size:
-        if len(data) >= wire.LENGTH.size:
-            wanted = wire.LENGTH.size + wire.LENGTH.unpack_from(data)[0]
+    while len(data) < wanted:
+        more = connection.recv(_RECEIVE_BYTES)  # PERF: nearly always the whole message at once
+        if not more:
+            raise ConnectionError
+        data += more
+        if wanted == wire.LENGTH.size <= len(data):
+            wanted += wire.LENGTH.unpack_from(data)[0]
             if wanted > wire.REPLY_BYTES_MAX:
                 raise ConnectionError(wanted)
-        if len(data) < wanted:
-            more = connection.recv(max(wanted - len(data), _FIRST_BYTES))
-            if not more:
-                raise ConnectionError
-            data += more
     return memoryview(data)[wire.LENGTH.size :]

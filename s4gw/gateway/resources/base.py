@@ -6,7 +6,6 @@ errors are raised as S3 errors and rendered in one place, `gateway.faults`.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,11 +58,6 @@ def answer(req: S3Request, resp: falcon.Response, result: Mapping[str, Any]) -> 
     resp.set_headers(wire.headers)
     if wire.body:
         resp.data = wire.body
-
-
-def timestamp(modified_ms: int) -> dt.datetime:
-    """A stored time as S3 shows it."""
-    return dt.datetime.fromtimestamp(modified_ms / 1000, dt.UTC)
 
 
 def quoted(etag: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from s4gw.backends.base import BucketInfo
-from s4gw.gateway.resources.base import Resource, answer, parameters, timestamp
+from s4gw.gateway.resources.base import Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import bucket_of
 from s4gw.gateway.resources.listing import page_size
@@ -51,7 +51,7 @@ class ListBuckets(Resource):
         page = found[:limit]
         result: dict[str, Any] = {
             "Buckets": [
-                {"Name": info.name, "CreationDate": timestamp(info.created_ms)}
+                {"Name": info.name, "CreationDate": info.created_ms}
                 | ({"BucketRegion": info.region} if "MaxBuckets" in params else {})
                 for info in page
             ],

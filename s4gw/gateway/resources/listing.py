@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from s4gw.gateway.resources.base import Resource, answer, parameters, quoted, timestamp
+from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.grants import user
 from s4gw.s3.errors import InvalidArgument
 
@@ -46,7 +46,7 @@ def page_size(params: dict[str, Any], name: str = "MaxKeys", largest: int = KEYS
 def _entry(obj: StoredObject, encode: Callable[[str], str], owner: dict[str, str] | None) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "Key": encode(obj.key),
-        "LastModified": timestamp(obj.modified_ms),
+        "LastModified": obj.modified_ms,
         "ETag": quoted(obj.etag),
         "Size": obj.size,
         "StorageClass": obj.meta.storage_class,
@@ -158,7 +158,7 @@ class ListObjectVersions(Resource):
                 "Key": encode(obj.key),
                 "VersionId": obj.version_id,
                 "IsLatest": obj.is_latest,
-                "LastModified": timestamp(obj.modified_ms),
+                "LastModified": obj.modified_ms,
                 "Owner": user(req, obj.meta.owner),
             }
             for obj in page.objects

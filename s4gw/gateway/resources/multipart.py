@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from s4gw.backends.base import PartInfo, StoredObject, Upload
 from s4gw.checksum import Algorithm
-from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters, quoted, timestamp
+from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters, quoted
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import user
 from s4gw.gateway.resources.listing import encoder, page_size
@@ -180,7 +180,7 @@ def _part_entry(part: PartInfo, upload: Upload) -> dict[str, Any]:
     shown = {upload.checksum_algorithm} if upload.checksum_chosen else set()
     return {
         "PartNumber": part.number,
-        "LastModified": timestamp(part.modified_ms),
+        "LastModified": part.modified_ms,
         "ETag": quoted(part.etag),
         "Size": part.size,
     } | {f"Checksum{name}": value for name, value in part.checksums.items() if name in shown}
@@ -214,7 +214,7 @@ class ListMultipartUploads(Resource):
                 {
                     "Key": encode(upload.key),
                     "UploadId": upload.upload_id,
-                    "Initiated": timestamp(upload.started_ms),
+                    "Initiated": upload.started_ms,
                     "StorageClass": upload.meta.storage_class,
                     "Owner": user(req, upload.meta.owner),
                     "Initiator": user(req, upload.initiator),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from s4gw.backends.base import Conditions, ObjectMeta, StoredObject
 from s4gw.bucketconfig import tagging
 from s4gw.gateway.resources import grants
-from s4gw.gateway.resources.base import Resource, answer, parameters, quoted, timestamp
+from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import (
@@ -91,7 +91,7 @@ class CopyObject(Resource):
             )
         req.facts.codec = copy.meta.codec
         result: dict[str, Any] = {
-            "CopyObjectResult": {"ETag": quoted(copy.etag), "LastModified": timestamp(copy.modified_ms)}
+            "CopyObjectResult": {"ETag": quoted(copy.etag), "LastModified": copy.modified_ms}
             | {f"Checksum{name}": value for name, value in copy.meta.checksums.items()}
         }
         if versions_are_told(req):
@@ -152,7 +152,7 @@ class UploadPartCopy(Resource):
         req.facts.codec = part.codec
         req.facts.original_bytes, req.facts.stored_bytes = part.size, part.stored_size
         result: dict[str, Any] = {
-            "CopyPartResult": {"ETag": quoted(part.etag), "LastModified": timestamp(part.modified_ms)}
+            "CopyPartResult": {"ETag": quoted(part.etag), "LastModified": part.modified_ms}
             | {f"Checksum{name}": value for name, value in part.checksums.items()}
         }
         if source.version_id != "null":

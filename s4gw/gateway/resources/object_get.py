@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import email.utils
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from s4gw.gateway.middleware.authorization import looked_up
-from s4gw.gateway.resources.base import Resource, answer, parameters, quoted, timestamp
+from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.part_number import part_number
-from s4gw.s3 import conditions, headers
+from s4gw.s3 import conditions, headers, http_date
 from s4gw.s3.errors import InvalidArgument, InvalidPart, InvalidRequest, MethodNotAllowed, NoSuchKey, NotModified
 from s4gw.s3.range import ByteRange, parse_range
 
@@ -43,16 +41,6 @@ def load(resource: Resource, req: S3Request) -> StoredObject:
         marker["Last-Modified"] = http_date(obj.modified_ms)
         raise MethodNotAllowed(headers=marker, Method=req.method, ResourceType="DeleteMarker")
     raise NoSuchKey(headers=marker, Key=req.key)
-
-
-def http_date(modified_ms: int) -> str:
-    """A stored time as HTTP headers carry it, whole seconds."""
-    return _http_date(modified_ms // 1000)
-
-
-@functools.lru_cache(maxsize=1024)
-def _http_date(seconds: int) -> str:
-    return email.utils.formatdate(seconds, usegmt=True)
 
 
 def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
@@ -187,7 +175,7 @@ class GetObjectAttributes(Resource):
         params = parameters(req)
         wanted = {name for item in params["ObjectAttributes"] for name in item.replace(" ", "").split(",")}
         obj = load(self, req)
-        result: dict[str, Any] = {"LastModified": timestamp(obj.modified_ms)}
+        result: dict[str, Any] = {"LastModified": obj.modified_ms}
         if req.bucket_info is not None and req.bucket_info.versioning:
             result["VersionId"] = obj.version_id
         if "ETag" in wanted:
