@@ -1,0 +1,224 @@
+"""Requests to the upstream, by S3's operation names and in boto3's shapes: `Upstream.call`.
+
+Whatever goes wrong comes out as a class of `s4gw.s3.errors`; what concerns the way to the upstream rather than the
+request is `UpstreamUnavailable`. An upstream's texts, hosts and request ids never stand in results or errors: they go
+to the `observer`, which the log and the metrics listen through.
+
+A boto3 client takes 80 ms to make and must not be shared over a fork (the sockets of its pool would be). So it is made
+on first use in each process and shared by its threads.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import exceptions as boto_errors
+from botocore import xform_name
+from botocore.config import Config
+
+from s4gw.backends.remote.body import UpstreamBody
+from s4gw.backends.remote.errors import UpstreamUnavailable, translate
+from s4gw.s3.errors import InternalError, InvalidRequest, S3Error
+
+Addressing = Literal["path", "virtual", "auto"]
+Retries = Literal["standard", "adaptive"]
+
+_NOT_SENT: Final = (
+    boto_errors.ConnectTimeoutError,
+    boto_errors.EndpointConnectionError,
+    boto_errors.NoCredentialsError,
+    boto_errors.PartialCredentialsError,
+    boto_errors.ProxyConnectionError,
+)
+"""Failures before the upstream can have seen the request."""
+_STREAMED: Final = "Body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """How the upstream is reached. Credentials come by AWS's chain: environment, files, instance role."""
+
+    endpoint_url: str
+    region: str = "us-east-1"
+    """Signed for; most servers that are not AWS take any."""
+    addressing: Addressing = "auto"
+    """Bucket in the path, in the host name, or as boto3 sees fit for the endpoint."""
+    connections: int = 32
+    """Kept open per process; at least as many as threads that may ask at once."""
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 60.0
+    """Longest silence of the upstream in the middle of an answer."""
+    attempts: int = 3
+    """Of one call, the first included."""
+    retries: Retries = "standard"
+    """adaptive also slows the gateway down when the upstream throttles."""
+    verify: bool | str = True
+    """Check the upstream's certificate, if a path: by the CA bundle there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One finished call, for logs and metrics. Never shown to a client."""
+
+    operation: str
+    bucket: str
+    status: int
+    """Of the answer, 0 when there was none."""
+    code: str
+    """The upstream's error code or the failure's name; empty when all went well."""
+    request_id: str
+    """The upstream's."""
+    attempts: int
+    seconds: float
+    """Until the answer's headers were there."""
+
+
+Observer = Callable[[Answered], None]
+
+
+def _ignore(_answered: Answered) -> None:
+    """Nobody listens."""
+
+
+class Upstream:
+    """The upstream of one process and, after a fork, of its child. Safe to use from any thread.
+
+    Args:
+        settings: Where and how.
+        observer: Told of every call, in the calling thread.
+        prepare: Gets each new boto3 client; tests put their transport in here.
+    """
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        *,
+        observer: Observer = _ignore,
+        prepare: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self._observer = observer
+        self._prepare = prepare
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._client: Any = None
+
+    def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
+        """Carry *operation* out upstream.
+
+        Args:
+            operation: In S3's spelling: "PutObject".
+            params: In boto3's shape; None means absent. A ``Body`` is bytes-like or a seekable readable.
+                ``CopySource`` is a dict, as boto3 would quote a string a second time.
+
+        Returns: the output in boto3's shape, without ``ResponseMetadata`` and ``Location``. GetObject's ``Body`` is
+            an `UpstreamBody`, which the caller reads to its end or closes.
+        Raises: classes of `s4gw.s3.errors`; `UpstreamUnavailable` when there is no answer.
+        """
+        given = {name: value for name, value in params.items() if value is not None}
+        if isinstance(given.get(_STREAMED), memoryview):
+            given[_STREAMED] = bytes(given[_STREAMED])
+        started = time.monotonic()
+        try:
+            result: dict[str, Any] = getattr(self._boto3(), xform_name(operation))(**given)
+        except boto_errors.ClientError as error:
+            raise self._refused(operation, given, started, error.response) from error
+        except boto_errors.ParamValidationError as error:
+            raise InvalidRequest from error  # what our client sent cannot be said to S3
+        except boto_errors.BotoCoreError as error:
+            self._tell(operation, given, started, {}, type(error).__name__)
+            raise UpstreamUnavailable(sent=not isinstance(error, _NOT_SENT)) from error
+        self._tell(operation, given, started, result.pop("ResponseMetadata", {}), "")
+        result.pop("Location", None)  # names the upstream's host
+        if _STREAMED in result:
+            result[_STREAMED] = UpstreamBody(result[_STREAMED], result.get("ContentLength"))
+        return result
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
+    # -- what happened -----------------------------------------------------------------------------------------------
+    def _refused(
+        self, operation: str, params: Mapping[str, Any], started: float, response: Mapping[str, Any]
+    ) -> S3Error:
+        code = str(response.get("Error", {}).get("Code", ""))
+        metadata = response.get("ResponseMetadata", {})
+        self._tell(operation, params, started, metadata, code or "Unknown")
+        return translate(code, metadata.get("HTTPStatusCode", 500), params, metadata.get("HTTPHeaders", {}))
+
+    def _tell(
+        self, operation: str, params: Mapping[str, Any], started: float, metadata: Mapping[str, Any], code: str
+    ) -> None:
+        self._observer(
+            Answered(
+                operation=operation,
+                bucket=str(params.get("Bucket", "")),
+                status=int(metadata.get("HTTPStatusCode", 0)),
+                code=code,
+                request_id=str(metadata.get("RequestId", "")),
+                attempts=int(metadata.get("RetryAttempts", 0)) + 1,
+                seconds=time.monotonic() - started,
+            )
+        )
+
+    # -- the client --------------------------------------------------------------------------------------------------
+    def _boto3(self) -> Any:
+        """The client of this process. Raises: InternalError, when the settings make none."""
+        pid = os.getpid()
+        if self._client is None or self._pid != pid:
+            with self._lock:
+                if self._client is None or self._pid != pid:
+                    # A client inherited over a fork is dropped without being closed: its sockets are the parent's.
+                    self._client = self._make()
+                    self._pid = pid
+        return self._client
+
+    def _make(self) -> Any:
+        settings = self.settings
+        config = Config(
+            region_name=settings.region,
+            max_pool_connections=settings.connections,
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=settings.read_timeout_s,
+            retries={"total_max_attempts": settings.attempts, "mode": settings.retries},
+            tcp_keepalive=True,
+            # Bodies carry checksums of their own (each frame's); a second one costs the upstream and us a pass.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": settings.addressing} | ({} if signs_payload(settings) else _UNSIGNED),
+            user_agent_appid="s4gw",
+        )
+        try:
+            session = boto3.session.Session()
+            client = session.client("s3", endpoint_url=settings.endpoint_url, verify=settings.verify, config=config)
+        except (boto_errors.BotoCoreError, ValueError) as error:
+            raise InternalError from error
+        if self._prepare is not None:
+            self._prepare(client)
+        return client
+
+
+_UNSIGNED: Final = {"payload_signing_enabled": False}
+
+
+def signs_payload(settings: UpstreamSettings) -> bool:
+    """Whether bodies are hashed for the signature: where nothing else keeps them from being changed on the way."""
+    parts = urlsplit(settings.endpoint_url)
+    if parts.scheme == "https" or parts.hostname == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return True

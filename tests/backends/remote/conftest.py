@@ -1,0 +1,24 @@
+"""Fixtures of the remote backend's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from s4gw.backends.remote import Upstream
+from s4gw.observability import log
+from tests.backends.remote import kit
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in kit.credentials().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """An empty gateway of ours as upstream, in this process."""
+    log.configure("json", kit.quiet_log())
+    yield from kit.own_gateway()
