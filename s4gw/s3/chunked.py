@@ -252,6 +252,7 @@ class AwsChunkedDecoder(_ChunkedDecoder):
         self._signature = ""
         self._trailer_lines: list[bytes] = []
         self._trailer_bytes = 0
+        self._blank_line = False
 
     def end_chunk(self, sha256_hex: str) -> None:
         """Check the chunk whose payload has the digest *sha256_hex*. Raises: SignatureDoesNotMatch."""
@@ -269,7 +270,9 @@ class AwsChunkedDecoder(_ChunkedDecoder):
             if not self._trailer:
                 self._state = _State.END
                 return
-            if self._trailers.keys() == self._trailer_names or self._signature:
+            # With a signature to come, only an empty line tells a trailer that ended without it from one that was cut.
+            whole = self._trailers.keys() == self._trailer_names and (self._check_trailer is None or self._blank_line)
+            if self._signature or whole:
                 self._finish()
                 return
         super().end_of_input()
@@ -316,6 +319,7 @@ class AwsChunkedDecoder(_ChunkedDecoder):
         text = line.rstrip(b"\r\n")
         if not text:
             # between the trailer and its signature an empty line may stand, in S3's own examples
+            self._blank_line = True
             if self._check_trailer is None or self._signature:
                 self._finish()
             return

@@ -200,6 +200,14 @@ def test_cut_body_is_refused(chunks: list[bytes], data: st.DataObject, signed: b
     assert "IncompleteBody" == code
 
 
+def test_body_cut_before_the_signature_of_its_trailer_is_incomplete() -> None:
+    """The trailer's own lines are all there; a body that stops here was cut, it is not malformed."""
+    body = encode([b"data"], signed=True, trailer=TRAILER)
+    cut = body.index(b"x-amz-trailer-signature")
+    with pytest.raises(errors.IncompleteBody):
+        read(decoder_for(4, signed=True, trailer=True), Source(body[:cut], 64))
+
+
 @given(chunk_lists, st.data())
 def test_flipped_byte_is_refused(chunks: list[bytes], data: st.DataObject) -> None:
     """In a signed body with a trailer, a changed byte gives an S3 error or the same content."""
