@@ -86,6 +86,8 @@ class Settings:
     """A second listener that answers probes and metrics only."""
     log_format: str = "pretty"
     gunicorn_conf: Path | None = None
+    endpoint_url: str = ""
+    """The upstream that objects are kept in; empty: this gateway's own disk."""
 
     @property
     def runtime_dir(self) -> Path:

@@ -67,6 +67,10 @@ class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """CRC-32C of the whole original, where known."""
     parts: int = 0
     """Number of parts of a multipart object, 0 for others."""
+    forwarded: dict[str, str] = {}
+    """Headers that are an upstream's matter (encryption, ACL, Object Lock, restore ...), lower-case names. In what a
+    backend is given: as the client sent them; in what it gives back: as the upstream answered, fit for the client.
+    Always empty where the gateway itself is the store."""
 
 
 class StoredObject(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Objects in a bucket of another S3 service, the *upstream*; boto3 is imported here and nowhere else."""
 
+from s4gw.backends.remote.buckets import Buckets
 from s4gw.backends.remote.client import Answered, Upstream, UpstreamSettings
 from s4gw.backends.remote.errors import UpstreamUnavailable
 
-__all__ = ["Answered", "Upstream", "UpstreamSettings", "UpstreamUnavailable"]
+__all__ = ["Answered", "Buckets", "Upstream", "UpstreamSettings", "UpstreamUnavailable"]

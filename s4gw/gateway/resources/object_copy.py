@@ -11,6 +11,7 @@ from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import (
+    forwarded_from,
     refuse_unkept_promises,
     storage_class_of,
     write_conditions,
@@ -102,11 +103,16 @@ class CopyObject(Resource):
 
     def _meta(self, req: S3Request, source_bucket: str, source: StoredObject) -> ObjectMeta:
         sent = req.header_map
-        refuse_unkept_promises(sent)
+        upstream = bool(self.services.settings.endpoint_url)
+        if not upstream:
+            refuse_unkept_promises(sent)
         directive = _directive(sent.get("x-amz-metadata-directive"), "x-amz-metadata-directive")
         tag_directive = _directive(sent.get("x-amz-tagging-directive"), "x-amz-tagging-directive")
-        storage_class = storage_class_of(sent)
-        changed = directive == "REPLACE" or tag_directive == "REPLACE" or storage_class != source.meta.storage_class
+        storage_class = sent.get("x-amz-storage-class", "STANDARD") if upstream else storage_class_of(sent)
+        forwarded = forwarded_from(sent) if upstream else {}
+        changed = (
+            "REPLACE" in (directive, tag_directive) or bool(forwarded) or storage_class != source.meta.storage_class
+        )
         same = (source_bucket, source.key) == (req.bucket, req.key)
         if same and not changed and source.is_latest and "x-amz-website-redirect-location" not in sent:
             raise InvalidRequest(
@@ -117,7 +123,7 @@ class CopyObject(Resource):
         tags = source.meta.tags
         if tag_directive == "REPLACE":
             tags = tagging.parse_header(sent.get("x-amz-tagging", ""))
-        owner, acl = grants.object_owner_and_acl(req, sent)
+        owner, acl = (grants.bucket_of(req).owner, b"") if upstream else grants.object_owner_and_acl(req, sent)
         return ObjectMeta(
             owner=owner,
             headers=headers.system_from(sent) if replaced else source.meta.headers,
@@ -125,6 +131,7 @@ class CopyObject(Resource):
             tags=tags,
             acl=acl,
             storage_class=storage_class,
+            forwarded=forwarded,
         )
 
 

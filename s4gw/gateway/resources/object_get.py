@@ -60,6 +60,7 @@ def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
         found["x-amz-tagging-count"] = str(len(meta.tags))
     if meta.storage_class != "STANDARD":
         found["x-amz-storage-class"] = meta.storage_class
+    found.update(meta.forwarded)
     return found
 
 

@@ -38,6 +38,7 @@ def written_headers(req: S3Request, written: Written) -> dict[str, str]:
         found["x-amz-checksum-type"] = meta.checksum_type
     if versions_are_told(req):
         found["x-amz-version-id"] = written.object.version_id
+    found.update(meta.forwarded)
     return found
 
 

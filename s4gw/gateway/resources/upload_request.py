@@ -34,6 +34,15 @@ REFUSED_PREFIXES: Final = {
     "x-amz-server-side-encryption": "Server-side encryption is not implemented yet",
 }
 LOCK_PREFIX: Final = "x-amz-object-lock-"
+CUSTOMER_KEY_PREFIX: Final = "x-amz-server-side-encryption-customer-"
+FORWARDED_PREFIXES: Final = (
+    "x-amz-acl",
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+    "x-amz-request-payer",
+)
+"""Headers of an upload that an upstream is given instead of being acted upon here."""
 
 
 def refuse_unkept_promises(sent: Mapping[str, str]) -> None:
@@ -64,6 +73,8 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
     Raises: MetadataTooLarge, InvalidTag, InvalidStorageClass, NotImplemented, AccessControlListNotSupported ...
     """
     fields = req.header_map if sent is None else sent
+    if req.services.settings.endpoint_url:
+        return _upstream_meta(req, fields)
     refuse_unkept_promises(fields)
     owner, acl = grants.object_owner_and_acl(req, fields)
     return ObjectMeta(
@@ -74,6 +85,29 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
         acl=acl,
         storage_class=storage_class_of(fields),
     )
+
+
+def _upstream_meta(req: S3Request, fields: Mapping[str, str]) -> ObjectMeta:
+    """As `meta_of`, where an upstream keeps the object: what it can do better is its to do, or to refuse."""
+    return ObjectMeta(
+        owner=grants.bucket_of(req).owner,
+        headers=headers.system_from(fields),
+        metadata=headers.metadata_from(fields),
+        tags=tagging.parse_header(fields["x-amz-tagging"]) if fields.get("x-amz-tagging") else {},
+        storage_class=fields.get("x-amz-storage-class", "STANDARD"),
+        forwarded=forwarded_from(fields),
+    )
+
+
+def forwarded_from(fields: Mapping[str, str]) -> dict[str, str]:
+    """What an upstream is to be told about an object that is written.
+
+    Raises: NotImplemented for keys of the client's own: the upstream could not read its copies of parts, nor this
+        gateway the index of the object, without being given the key each time.
+    """
+    if any(name.startswith(CUSTOMER_KEY_PREFIX) for name in fields):
+        raise S3NotImplemented("Encryption with customer-provided keys is not implemented in front of an upstream")
+    return {name: value for name, value in fields.items() if name.startswith(FORWARDED_PREFIXES)}
 
 
 def digest_plan(

@@ -1,0 +1,105 @@
+"""In front of an upstream, what is the upstream's matter is handed on; the gateway's own store goes on refusing it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from s4gw.backends import MemoryBackend, ObjectMeta, StoredObject
+from s4gw.gateway.app import create_app
+from s4gw.observability import log
+from s4gw.settings import Settings
+from tests.gateway.kit import ALICE, make_services
+from tests.gateway.resources.conftest import InProcess
+
+ANSWERED = {"x-amz-server-side-encryption": "aws:kms"}
+
+
+class Recording(MemoryBackend):
+    """Keeps what uploads ask an upstream for, and answers as one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[ObjectMeta] = []
+
+    def put_object(self, *args: Any, meta: ObjectMeta, **rest: Any) -> StoredObject:
+        self.asked.append(meta)
+        answered = msgspec.structs.replace(meta, forwarded=ANSWERED)
+        return super().put_object(*args, meta=answered, **rest)
+
+    def copy_object(self, *args: Any, meta: ObjectMeta, **rest: Any) -> StoredObject:
+        self.asked.append(meta)
+        return super().copy_object(*args, meta=meta, **rest)
+
+
+@pytest.fixture
+def store() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+def s3(store: Recording) -> Iterator[Any]:
+    """Client of a gateway in front of an upstream."""
+    log.configure("json", io.StringIO())
+    settings = dataclasses.replace(Settings(), endpoint_url="http://upstream.test")
+    services = make_services(settings, backend=store, clock=time.time)
+    client = boto3.client(
+        "s3",
+        endpoint_url="http://s3.test",
+        region_name="us-east-1",
+        aws_access_key_id=ALICE.access_key,
+        aws_secret_access_key=ALICE.secret_key,
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+    client.meta.events.register("before-send.s3", InProcess(create_app(services)).send)
+    client.create_bucket(Bucket="bucket")
+    yield client
+    services.objects.close()
+
+
+def test_an_upload_hands_on_and_gives_back(s3: Any, store: Recording) -> None:
+    """Encryption, ACL, lock and storage class go up; the upstream's answer comes down."""
+    put = s3.put_object(
+        Bucket="bucket",
+        Key="k",
+        Body=b"x",
+        ACL="bucket-owner-full-control",
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId="key-1",
+        ObjectLockLegalHoldStatus="ON",
+        StorageClass="DEEP_ARCHIVE",
+    )
+    head = s3.head_object(Bucket="bucket", Key="k")
+    expected = {
+        "x-amz-acl": "bucket-owner-full-control",
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+        "x-amz-object-lock-legal-hold": "ON",
+    }
+    (asked,) = store.asked
+    assert (expected, "DEEP_ARCHIVE", b"") == (asked.forwarded, asked.storage_class, asked.acl)
+    assert ["aws:kms"] * 2 == [put["ServerSideEncryption"], head["ServerSideEncryption"]]
+
+
+def test_a_copy_hands_on_what_is_asked_for_the_target(s3: Any, store: Recording) -> None:
+    """The source's encryption is not the target's."""
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+    s3.copy_object(Bucket="bucket", Key="k", CopySource={"Bucket": "bucket", "Key": "k"}, ServerSideEncryption="AES256")
+    s3.copy_object(Bucket="bucket", Key="l", CopySource={"Bucket": "bucket", "Key": "k"})
+    assert [{}, {"x-amz-server-side-encryption": "AES256"}, {}] == [asked.forwarded for asked in store.asked]
+
+
+def test_keys_of_the_client_are_refused(s3: Any, store: Recording) -> None:
+    """They would be needed for every read of the index."""
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket="bucket", Key="k", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey="0" * 32)
+    assert ("NotImplemented", []) == (caught.value.response["Error"]["Code"], store.asked)
