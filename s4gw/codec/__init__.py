@@ -4,6 +4,7 @@ Pure: bytes and values in, bytes, values or `CodecError` out. `layout` holds the
 in prose.
 """
 
+from s4gw.codec.choice import Choice, Column, Filter
 from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher, Selection
 from s4gw.codec.errors import (
     ChecksumMismatch,
@@ -23,7 +24,6 @@ from s4gw.codec.errors import (
     UnsupportedSidecar,
 )
 from s4gw.codec.frame import (
-    Choice,
     EncodedFrame,
     Frame,
     FrameHeader,
@@ -70,6 +70,7 @@ __all__ = [
     "CodecError",
     "CodecId",
     "CodecTotals",
+    "Column",
     "CorruptFrame",
     "CorruptIndex",
     "CorruptSidecar",
@@ -77,6 +78,7 @@ __all__ = [
     "DictionaryMissing",
     "Dispatcher",
     "EncodedFrame",
+    "Filter",
     "Frame",
     "FrameEntry",
     "FrameHeader",

@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from s4gw.checksum import Buffer
 from s4gw.codec import registry, zstd
+from s4gw.codec.choice import Choice
 from s4gw.codec.errors import UnsupportedCodec
-from s4gw.codec.frame import Choice, EncodedFrame
+from s4gw.codec.frame import EncodedFrame
 from s4gw.codec.layout import CodecId
 
 SMALL_BYTES: Final = 16 * 1024
@@ -71,7 +72,7 @@ class AlwaysDispatcher:
     __slots__ = ("_choice",)
 
     def __init__(self, choice: Choice) -> None:
-        if choice.codec not in registry.LEVEL_DEFAULT:
+        if choice.codec not in registry.WRITTEN:
             raise UnsupportedCodec(choice.codec.label)
         self._choice = choice
 

@@ -14,6 +14,7 @@ import msgspec
 
 from s4gw.checksum import Buffer, crc32c
 from s4gw.codec import registry
+from s4gw.codec.choice import Choice
 from s4gw.codec.errors import (
     ChecksumMismatch,
     CodecError,
@@ -38,13 +39,6 @@ _HEADER_SIZES: Final = {FRAME_MAGIC: FRAME_HEADER_SIZE, PADDING_MAGIC: PADDING_H
 
 SHRINK_MIN_PERCENT: Final = 1
 """A payload that does not shrink by this much is stored as it is: decoding it would cost more than it saves."""
-
-
-class Choice(msgspec.Struct, frozen=True, gc=False):
-    """How to write a frame: a codec and its level (0 where the codec has none)."""
-
-    codec: CodecId
-    level: int = 0
 
 
 class FrameHeader(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +100,7 @@ def encode_frame(data: Buffer, choice: Choice, *, dictionary: bytes | None = Non
 
     Args:
         data: Any contiguous buffer, at most 5 GiB.
-        choice: Codec and level.
+        choice: Codec, level and parameters.
         dictionary: For `CodecId.CPU_ZSTD_DICT` only.
 
     Returns: The frame; a passthrough payload is *data* itself, everything else is new bytes.
@@ -115,8 +109,7 @@ def encode_frame(data: Buffer, choice: Choice, *, dictionary: bytes | None = Non
     original_size = memoryview(data).nbytes
     if original_size > ORIGINAL_BYTES_MAX:
         raise FrameTooLarge(original_size, ORIGINAL_BYTES_MAX)
-    codec = choice.codec
-    payload = registry.encode(codec, data, choice.level, dictionary)
+    codec, payload = registry.encode(choice, data, dictionary)
     payload_size = memoryview(payload).nbytes
     if payload_size * 100 > original_size * (100 - SHRINK_MIN_PERCENT):
         codec, payload, payload_size = CodecId.PASSTHROUGH, data, original_size

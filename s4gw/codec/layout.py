@@ -48,6 +48,33 @@ original size is theirs; a trailer copied from another object is therefore refus
     then n entries of 32 bytes: original offset, original size, stored offset (of the frame's magic), stored size
     (header included, padding excluded), 8 bytes each
 
+**Payloads of our own codecs.** Each begins with its version, 1. What is called zstd is one stock zstd frame with its
+content size. None of them holds more than 64 MiB of original: a few bytes may stand for many.
+
+*zstd-cascade (64)*: version u8, then zstd of zstd of the original.
+
+*typed (65)*: elements of *w* bytes, rearranged by a filter; what is left at the end is the odd tail.
+
+    0   1  version, 1                           2   1  w
+    1   1  filter, see TypedFilter              3   1  bit 0: elements are big-endian
+    then parameters: of PLANES ceil(w/8) bytes, bit i of which is set where plane i holds differences;
+         of PACK bits u8, the first element, the smallest difference, w bytes each; of the others none
+    then original size mod w bytes: the odd tail as it is
+    then the table: for each stream, size << 2 | StreamKind as LEB128; then the streams, back to back, to the end
+
+    DELTA         w 2, 4, 8. One stream: each element less the one before (the first less 0), modulo 2**(8w).
+    PLANES        w 2-64. w streams: byte 0 of every element, byte 1 ... In planes of the mask, each byte is less the
+                  one before in that plane, modulo 256.
+    DELTA_PLANES  w 2, 4, 8. The differences of DELTA, zigzag (0, -1, 1, -2 ... as 0, 1, 2, 3 ...), then w planes.
+    PACK          w 2, 4, 8. The differences of DELTA less the smallest of them, the first one 0, all below 2**bits:
+                  bits // 8 planes of whole bytes, the lowest first; then, unless bits is a multiple of 8, one stream
+                  of bits % 8 planes of bits: each ceil(n/8) bytes, bit 0 of its first byte belongs to element 0.
+    Elements, differences and parameters are little-endian, unless bit 0 of the flags is set: then the elements of
+    the original (and nothing else) have their highest byte first.
+
+    StreamKind    RAW: the stream. ZSTD: one zstd frame. CASCADE: zstd of zstd. REPEAT: a piece of the stream that
+                  is repeated to its end.
+
 Codec ids 0-8 are S4's; ids from 64 on are ours. An id is never used again for something else.
 """
 
@@ -114,6 +141,18 @@ assert SIDECAR_BINDING.size == SIDECAR_BINDING_SIZE
 assert SIDECAR_ENCRYPTION.size == SIDECAR_ENCRYPTION_SIZE
 
 
+PAYLOAD_VERSION: Final = 1
+NUMBERS_BYTES_MAX: Final = 64 * 1024**2
+"""Original bytes in a frame of codecs 64 and up: 64 of the frames that we write, and what a gateway's reader holds."""
+TYPED_HEADER: Final = struct.Struct("<BBBB")
+TYPED_HEADER_SIZE: Final = 4
+TYPED_BIG_ENDIAN: Final = 1
+RECORD_BYTES_MIN: Final = 2
+RECORD_BYTES_MAX: Final = 64
+STREAM_VARINT_BYTES_MAX: Final = 5  # 64 MiB << 2 takes 28 bits
+assert TYPED_HEADER.size == TYPED_HEADER_SIZE
+
+
 class CodecId(IntEnum):
     """Number of a codec in a frame header. Ids 64 and up are ours, see the module's text."""
 
@@ -126,6 +165,8 @@ class CodecId(IntEnum):
     NVCOMP_GDEFLATE = 6
     CPU_GZIP = 7
     CPU_ZSTD_DICT = 8
+    ZSTD_CASCADE = 64
+    TYPED = 65
 
     @property
     def label(self) -> str:
@@ -152,3 +193,31 @@ class FcgAlgorithm(IntEnum):
     ZSTD = 3
     BITCOMP = 4
     GDEFLATE = 5
+
+
+class TypedFilter(IntEnum):
+    """How codec 65 rearranges elements."""
+
+    DELTA = 1
+    PLANES = 2
+    DELTA_PLANES = 3
+    PACK = 4
+
+
+class StreamKind(IntEnum):
+    """Form in which codec 65 stores a stream."""
+
+    RAW = 0
+    ZSTD = 1
+    CASCADE = 2
+    REPEAT = 3
+
+
+class PcoType(IntEnum):
+    """What the numbers of codec 66 are."""
+
+    U16 = 1
+    U32 = 2
+    U64 = 3
+    F32 = 4
+    F64 = 5

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Final
 
 from s4gw.checksum import Buffer
-from s4gw.codec import fcg1, gzip, passthrough, zstd, zstd_dict
+from s4gw.codec import cascade, fcg1, gzip, passthrough, typed, zstd, zstd_dict
+from s4gw.codec.choice import Choice, Filter
 from s4gw.codec.errors import DictionaryMissing, UnsupportedCodec
-from s4gw.codec.layout import CodecId
+from s4gw.codec.layout import NUMBERS_BYTES_MAX, CodecId
 
 Dictionaries = Callable[[int], bytes]
 """Gives the zstd dictionary of a number, or raises DictionaryMissing."""
@@ -25,6 +26,8 @@ _DECODERS: Final[Mapping[CodecId, Callable[[Buffer, int], bytes]]] = MappingProx
         CodecId.NVCOMP_BITCOMP: fcg1.decode,
         CodecId.NVCOMP_GDEFLATE: fcg1.decode,
         CodecId.CPU_GZIP: gzip.decode,
+        CodecId.ZSTD_CASCADE: cascade.decode,
+        CodecId.TYPED: typed.decode,
     }
 )
 
@@ -46,24 +49,41 @@ LEVEL_DEFAULT: Final[Mapping[CodecId, int]] = MappingProxyType(
         CodecId.CPU_ZSTD: zstd.LEVEL_DEFAULT,
         CodecId.CPU_GZIP: gzip.LEVEL_DEFAULT,
         CodecId.CPU_ZSTD_DICT: zstd.LEVEL_DEFAULT,
+        CodecId.ZSTD_CASCADE: zstd.LEVEL_DEFAULT,
     }
 )
-"""Level that a codec is written with when nobody names one; also: the codecs that can be written."""
+"""Level of codecs that need nothing but a level, when nobody names one."""
+
+WRITTEN: Final = frozenset({*LEVEL_DEFAULT, CodecId.TYPED})
+"""The codecs that can be written."""
 
 
-def encode(codec: CodecId, data: Buffer, level: int, dictionary: bytes | None = None) -> Buffer:
-    """Compress *data*; passthrough gives *data* itself.
+def encode(choice: Choice, data: Buffer, dictionary: bytes | None = None) -> tuple[CodecId, Buffer]:
+    """Compress *data*: (the codec that came of it, its payload); passthrough gives *data* itself.
 
-    Raises: UnsupportedCodec, for codecs that are only read; DictionaryMissing; ValueError, for a level out of range.
+    The codec is the one chosen, except where its own rules prefer plain zstd: nothing to cascade, or more than
+    `NUMBERS_BYTES_MAX` bytes.
+
+    Raises: UnsupportedCodec, for codecs that are only read; DictionaryMissing; ValueError, for a level out of range
+        or parameters that the codec does not have.
     """
+    codec, level, parameters = choice.codec, choice.level, choice.parameters
     if codec is CodecId.CPU_ZSTD_DICT:
         if dictionary is None:
             raise DictionaryMissing(0)
-        return zstd_dict.encode(data, level, dictionary)
+        return codec, zstd_dict.encode(data, level, dictionary)
     encoder = _ENCODERS.get(codec)
-    if encoder is None:
+    if encoder is not None:
+        return codec, encoder(data, level)
+    if codec not in WRITTEN:
         raise UnsupportedCodec(codec.label)
-    return encoder(data, level)
+    if memoryview(data).nbytes > NUMBERS_BYTES_MAX:
+        return CodecId.CPU_ZSTD, zstd.encode(data, level)
+    if codec is CodecId.ZSTD_CASCADE:
+        return cascade.encode(data, level)
+    if not isinstance(parameters, Filter):
+        raise ValueError(f"{codec.label} needs a filter")  # noqa: TRY004 - as for levels: the choice is wrong
+    return codec, typed.encode(data, level, parameters)
 
 
 def decode(codec: CodecId, payload: Buffer, original_size: int, dictionaries: Dictionaries | None = None) -> bytes:

@@ -136,7 +136,7 @@ def test_wrong_checksum_is_told_with_its_facts() -> None:
         (b"S4P1" + bytes([9] * 4), TruncatedFrame),
         (encode_padding(40)[:-1], TruncatedFrame),
         (b"S4F2" + bytes([9, 0, 0, 0]) + HELLO[8:], UnknownCodec),
-        (b"S4F2" + bytes([64, 0, 0, 0]) + HELLO[8:], UnknownCodec),
+        (b"S4F2" + bytes([63, 0, 0, 0]) + HELLO[8:], UnknownCodec),
         (HELLO[:8] + bytes([255] * 8) + HELLO[16:], CorruptFrame),
         (HELLO[:16] + bytes([255] * 8) + HELLO[24:], FrameTooLarge),
     ],

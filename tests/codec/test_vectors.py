@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from s4gw.codec import (
+    Choice,
     CodecId,
     DictionaryMissing,
     HeaderWalker,
@@ -19,7 +20,7 @@ from s4gw.codec import (
     read_trailer,
     stream_raw,
 )
-from s4gw.codec.frame import Choice
+from tests.codec.numbers import LINES, RECORDS, TIMES, swapped
 from tests.codec.support import ORIGINAL, decode_all, vector
 
 
@@ -42,6 +43,25 @@ def test_golden_frames(name: str, codec: CodecId) -> None:
     decoded = decode_frame(header, memoryview(stored)[28:], dictionaries=lambda _: vector("dictionary.bin"))
     assert header.codec is codec
     assert decoded == ORIGINAL
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "original"),
+    [
+        ("frame-zstd-cascade.bin", CodecId.ZSTD_CASCADE, LINES),
+        ("frame-typed-delta.bin", CodecId.TYPED, TIMES),
+        ("frame-typed-planes.bin", CodecId.TYPED, RECORDS + b"?!"),
+        ("frame-typed-delta-planes.bin", CodecId.TYPED, TIMES),
+        ("frame-typed-pack.bin", CodecId.TYPED, TIMES),
+        ("frame-typed-pack-big-endian.bin", CodecId.TYPED, swapped(TIMES[:4000])),
+    ],
+)
+def test_golden_frames_of_our_own_codecs(name: str, codec: CodecId, original: bytes) -> None:
+    """Frames of codecs 64 and up decode to the numbers and lines that they were made of."""
+    stored = vector(name)
+    header = parse_frame_header(stored)
+    assert header.codec is codec
+    assert decode_frame(header, stored[28:]) == original
 
 
 def test_s4_multipart_object() -> None:

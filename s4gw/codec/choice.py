@@ -1,0 +1,61 @@
+"""What a dispatcher decides about a frame: codec, level, and what else the codec has to know.
+
+Values only; the modules of the codecs say what the parameters mean.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from s4gw.codec.layout import CodecId, PcoType, TypedFilter
+
+
+class Filter(msgspec.Struct, frozen=True, gc=False):
+    """Parameters of `CodecId.TYPED`: how bytes are made of numbers. The layout says what each filter does."""
+
+    kind: TypedFilter
+    width: int
+    """Bytes of an element: 2, 4 or 8; for PLANES of a record: 2 to 64."""
+    big_endian: bool = False
+    """Elements are stored with their highest byte first; never for PLANES."""
+    mask: int = 0
+    """PLANES only: bit i is set where plane i is stored as differences."""
+
+    @property
+    def label(self) -> str:
+        """For logs and people, e.g. "pack u64" or "planes 21"."""
+        if self.kind is TypedFilter.PLANES:
+            return f"planes {self.width}{f' delta {self.mask:x}' if self.mask else ''}"
+        name = self.kind.name.lower().replace("_", "-")
+        return f"{name} u{self.width * 8}{' big-endian' if self.big_endian else ''}"
+
+
+class Column(msgspec.Struct, frozen=True, gc=False):
+    """Parameters of `CodecId.PCO`: the type of the numbers."""
+
+    kind: PcoType
+    big_endian: bool = False
+
+    @property
+    def label(self) -> str:
+        """For logs and people, e.g. "f64"."""
+        return f"{self.kind.name.lower()}{' big-endian' if self.big_endian else ''}"
+
+
+class Choice(msgspec.Struct, frozen=True, gc=False):
+    """How to write a frame."""
+
+    codec: CodecId
+    level: int = 0
+    """Level of the codec, or of the zstd within it; 0 where there is none."""
+    parameters: Filter | Column | tuple[Choice, ...] | None = None
+    """A `Filter` for TYPED, a `Column` for PCO, for SEGMENTS the choices that its pieces choose among."""
+
+    @property
+    def label(self) -> str:
+        """For logs and people, e.g. "typed pack u64"."""
+        if isinstance(self.parameters, Filter | Column):
+            return f"{self.codec.label} {self.parameters.label}"
+        if isinstance(self.parameters, tuple):
+            return f"{self.codec.label} of {', '.join(each.label for each in self.parameters)}"
+        return f"{self.codec.label} {self.level}" if self.level else self.codec.label

@@ -1,0 +1,137 @@
+"""Streams: the pieces that codec 65 stores side by side, each in whichever form is smallest.
+
+A payload has a table with an entry per stream, then the streams themselves, back to back; their decoded sizes follow
+from the transform. The layout is in `s4gw.codec.layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import zstandard
+
+from s4gw.checksum import Buffer
+from s4gw.codec import zstd
+from s4gw.codec.errors import CorruptFrame, TruncatedFrame
+from s4gw.codec.layout import STREAM_VARINT_BYTES_MAX, StreamKind
+
+_RAW_PERCENT: Final = 99  # a stream that does not shrink by this is stored as it is, like a frame
+
+CASCADE_SHARE: Final = 16
+"""What zstd shrank to less than this part of itself may still repeat: a second pass is tried."""
+CASCADE_PERCENT: Final = 97
+"""The second pass must save 3 %, or reading it would cost more than it is worth."""
+CASCADE_LEVEL: Final = 6
+"""Measured on 1 MiB of S4's log data: level 1 1441 bytes in 30 us, 6 1341 in 50 us, 19 1273 in 2.2 ms."""
+
+_MORE: Final = 0x80  # in LEB128, the bit that says that another byte follows
+_NEEDLE_BYTES: Final = 16
+_PERIODS_TRIED_MAX: Final = 16
+
+
+def squeeze(data: Buffer, level: int) -> tuple[StreamKind, Buffer]:
+    """Find the smallest form of *data*; RAW gives *data* itself."""
+    size = memoryview(data).nbytes
+    if not size:
+        return StreamKind.RAW, b""
+    packed = zstd.encode(data, level)
+    if len(packed) * 100 > size * _RAW_PERCENT:
+        return StreamKind.RAW, data
+    if len(packed) * CASCADE_SHARE >= size:
+        return StreamKind.ZSTD, packed
+    pattern = _pattern(bytes(data), len(packed))
+    if pattern:
+        return StreamKind.REPEAT, pattern
+    again = zstd.encode(packed, CASCADE_LEVEL)
+    if len(again) * 100 <= len(packed) * CASCADE_PERCENT:
+        return StreamKind.CASCADE, again
+    return StreamKind.ZSTD, packed
+
+
+def expand(kind: StreamKind, stored: Buffer, size: int) -> Buffer:
+    """Undo `squeeze` for a stream of *size* bytes, which the caller has bounded.
+
+    Returns: Exactly *size* bytes; for RAW *stored* itself.
+    Raises: CorruptFrame.
+    """
+    if kind is StreamKind.RAW:
+        if memoryview(stored).nbytes != size:
+            raise CorruptFrame(f"a raw stream of {memoryview(stored).nbytes} bytes, {size} are due")
+        return stored
+    if kind is StreamKind.ZSTD:
+        return zstd.decode(stored, size)
+    if kind is StreamKind.CASCADE:
+        return expand_cascade(stored, size)
+    pattern = bytes(stored)
+    if not 0 < len(pattern) <= size:
+        raise CorruptFrame(f"a pattern of {len(pattern)} bytes for {size}")
+    return (pattern * -(-size // len(pattern)))[:size]
+
+
+def expand_cascade(stored: Buffer, size: int) -> bytes:
+    """Decode zstd within zstd to *size* bytes. Raises: CorruptFrame."""
+    try:
+        inner_size = zstandard.frame_content_size(stored)
+    except zstandard.ZstdError as error:
+        raise CorruptFrame(f"zstd: {error}") from error
+    # SECURITY: the inner frame is what expands; one that is larger than the data it stands for was never written
+    if not 0 < inner_size <= size:
+        raise CorruptFrame(f"an inner zstd frame of {inner_size} bytes for {size}")
+    return zstd.decode(zstd.decode(stored, inner_size), size)
+
+
+def join(streams: Sequence[tuple[StreamKind, Buffer]]) -> list[Buffer]:
+    """Give table and streams as pieces to be joined."""
+    table = bytearray()
+    for kind, stored in streams:
+        entry = memoryview(stored).nbytes << 2 | kind
+        while entry >= _MORE:
+            table.append(entry & _MORE - 1 | _MORE)
+            entry >>= 7
+        table.append(entry)
+    return [table, *(stored for _, stored in streams)]
+
+
+def split(view: memoryview, count: int) -> list[tuple[StreamKind, memoryview]]:
+    """Undo `join`: the *count* streams that fill *view* to its end.
+
+    Raises: TruncatedFrame; CorruptFrame, if they do not fill it exactly.
+    """
+    entries, at = [], 0
+    for _ in range(count):
+        entry, at = _varint(view, at)
+        entries.append(entry)
+    if sum(entry >> 2 for entry in entries) != len(view) - at:
+        raise CorruptFrame("the streams do not add up to the payload")
+    found = []
+    for entry in entries:
+        end = at + (entry >> 2)
+        found.append((StreamKind(entry & 3), view[at:end]))
+        at = end
+    return found
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for place in range(STREAM_VARINT_BYTES_MAX):
+        if at + place >= len(view):
+            raise TruncatedFrame("the stream table is cut")
+        byte = view[at + place]
+        value |= (byte & _MORE - 1) << 7 * place
+        if byte < _MORE:
+            return value, at + place + 1
+    raise CorruptFrame("a size in the stream table is too long")
+
+
+def _pattern(data: bytes, limit: int) -> bytes:
+    """Give the shortest piece of at most *limit* bytes that makes *data* when repeated, if one is found soon."""
+    needle = data[:_NEEDLE_BYTES]
+    period = 0
+    for _ in range(_PERIODS_TRIED_MAX):
+        period = data.find(needle, period + 1, limit + len(needle))
+        if period < 0:
+            return b""
+        if data[period:] == data[:-period]:
+            return data[:period]
+    return b""

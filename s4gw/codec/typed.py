@@ -1,0 +1,167 @@
+"""Codec 65: numbers are rearranged (`s4gw.codec.transform`), then each stream of them is squeezed.
+
+It reads what it is told to, right or wrong: a filter that does not fit the data costs ratio, never bytes. A reader
+needs zstd and the few lines of numpy in `transform`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from s4gw.checksum import Buffer
+from s4gw.codec import streams, transform
+from s4gw.codec.choice import Filter
+from s4gw.codec.errors import CorruptFrame, TruncatedFrame
+from s4gw.codec.layout import (
+    NUMBERS_BYTES_MAX,
+    PAYLOAD_VERSION,
+    RECORD_BYTES_MAX,
+    RECORD_BYTES_MIN,
+    TYPED_BIG_ENDIAN,
+    TYPED_HEADER,
+    TYPED_HEADER_SIZE,
+    TypedFilter,
+)
+from s4gw.codec.transform import Bytes
+
+WIDTHS: Final = frozenset(transform.UNSIGNED)
+
+
+def encode(data: Buffer, level: int, wanted: Filter) -> bytes:
+    """Rearrange *data*, at most `NUMBERS_BYTES_MAX` bytes, and compress its streams with zstd at *level*.
+
+    Raises: ValueError, for a filter that does not exist.
+    """
+    check(wanted)
+    whole = transform.to_bytes(data)
+    size = len(whole) - len(whole) % wanted.width
+    head, pieces = forward(whole[:size], wanted)
+    squeezed = [streams.squeeze(piece.data, level) for piece in pieces]
+    return b"".join([head, whole[size:].data, *streams.join(squeezed)])
+
+
+def forward(data: Bytes, wanted: Filter) -> tuple[bytes, list[Bytes]]:
+    """Rearrange a whole number of elements: (header and parameters, the streams before compression).
+
+    The payload is these bytes, the odd tail of the data, and `streams.join` of the streams in their smallest forms.
+    """
+    kind, width = wanted.kind, wanted.width
+    head = TYPED_HEADER.pack(PAYLOAD_VERSION, kind, width, TYPED_BIG_ENDIAN if wanted.big_endian else 0)
+    if kind is TypedFilter.PLANES:
+        planes = transform.to_planes(data, width)
+        mask = wanted.mask.to_bytes(_mask_size(width), "little")
+        return head + mask, [_plane_forward(planes[place], wanted.mask >> place & 1) for place in range(width)]
+    values = transform.to_elements(data, width, big_endian=wanted.big_endian)
+    if kind is TypedFilter.DELTA:
+        return head, [transform.difference(values).view(np.uint8)]
+    if kind is TypedFilter.DELTA_PLANES:
+        differences = transform.zigzag(transform.difference(values))
+        return head, list(transform.to_planes(differences.view(np.uint8), width))
+    first, least, bits, rest = transform.pack(values)
+    numbers = bytes([bits]) + first.to_bytes(width, "little") + least.to_bytes(width, "little")
+    return head + numbers, transform.to_bit_planes(rest, bits)
+
+
+def decode(payload: Buffer, original_size: int) -> bytes:
+    """Decompress to *original_size* bytes.
+
+    Raises: CorruptFrame, if the payload holds more, fewer or no sound bytes, or if the size is more than
+        `NUMBERS_BYTES_MAX`: nothing of that size was ever written, and a few bytes may stand for many.
+    """
+    view = memoryview(payload).cast("B")
+    if original_size > NUMBERS_BYTES_MAX:
+        raise CorruptFrame(f"a typed frame cannot hold {original_size} bytes")
+    wanted, at = read_filter(view)
+    count, tail_size = divmod(original_size, wanted.width)
+    parameters_size = 1 + 2 * wanted.width if wanted.kind is TypedFilter.PACK else 0
+    body = at + parameters_size + tail_size
+    if len(view) < body:
+        raise TruncatedFrame("the typed header is cut")
+    out = np.empty(original_size, np.uint8)
+    elements = out[: count * wanted.width]
+    if wanted.kind is TypedFilter.PACK:
+        _restore_packed(elements, view[at : at + parameters_size], view[body:], wanted)
+    else:
+        _restore(elements, view[body:], wanted)
+    out[len(elements) :] = transform.to_bytes(view[body - tail_size : body])
+    return out.tobytes()
+
+
+def read_filter(view: memoryview) -> tuple[Filter, int]:
+    """Read header and mask: (the filter, where they end). Raises: TruncatedFrame, CorruptFrame."""
+    if len(view) < TYPED_HEADER_SIZE:
+        raise TruncatedFrame("the typed header is cut")
+    version, number, width, flags = TYPED_HEADER.unpack_from(view)
+    if version != PAYLOAD_VERSION or flags & ~TYPED_BIG_ENDIAN:
+        raise CorruptFrame(f"version {version}, flags {flags} of a typed payload")
+    end, mask = TYPED_HEADER_SIZE, 0
+    if number == TypedFilter.PLANES:
+        end += _mask_size(width)
+        mask = int.from_bytes(view[TYPED_HEADER_SIZE:end], "little")
+    try:
+        wanted = Filter(TypedFilter(number), width, bool(flags), mask)
+        check(wanted)
+    except ValueError as error:
+        raise CorruptFrame(f"typed payload: {error}") from error
+    return wanted, end
+
+
+def check(wanted: Filter) -> None:
+    """Refuse what no payload says. Raises: ValueError."""
+    if wanted.kind is not TypedFilter.PLANES:
+        sound = wanted.width in WIDTHS and not wanted.mask
+    else:
+        sound = RECORD_BYTES_MIN <= wanted.width <= RECORD_BYTES_MAX and not wanted.big_endian
+        sound = sound and not wanted.mask >> wanted.width
+    if not sound:
+        raise ValueError(f"no filter is {wanted}")
+
+
+def _mask_size(stride: int) -> int:
+    return -(-stride // 8)
+
+
+def _plane_forward(plane: Bytes, differs: int) -> Bytes:
+    return transform.difference(plane) if differs else plane
+
+
+def _expand(view: memoryview, sizes: list[int]) -> list[Bytes]:
+    """Decode the streams that fill *view*, whose decoded sizes are known."""
+    found = streams.split(view, len(sizes))
+    return [
+        transform.to_bytes(streams.expand(kind, stored, size))
+        for (kind, stored), size in zip(found, sizes, strict=True)
+    ]
+
+
+def _restore(out: Bytes, view: memoryview, wanted: Filter) -> None:
+    """Undo `forward` for every filter but PACK, into *out*."""
+    width = wanted.width
+    count = len(out) // width
+    if wanted.kind is TypedFilter.DELTA:
+        (stream,) = _expand(view, [len(out)])
+        values = transform.accumulate(stream.view(transform.UNSIGNED[width]))
+        out[:] = transform.from_elements(values, big_endian=wanted.big_endian)
+        return
+    rows = out.reshape(count, width)
+    for place, plane in enumerate(_expand(view, [count] * width)):
+        differs = wanted.kind is TypedFilter.PLANES and wanted.mask >> place & 1
+        transform.fill_plane(rows, place, transform.accumulate(plane) if differs else plane)
+    if wanted.kind is TypedFilter.DELTA_PLANES:
+        values = transform.accumulate(transform.unzigzag(out.view(transform.UNSIGNED[width])))
+        out[:] = transform.from_elements(values, big_endian=wanted.big_endian)
+
+
+def _restore_packed(out: Bytes, parameters: memoryview, view: memoryview, wanted: Filter) -> None:
+    """Undo `forward` for PACK, into *out*."""
+    width = wanted.width
+    count, bits = len(out) // width, parameters[0]
+    if bits > 8 * width:
+        raise CorruptFrame(f"{bits} bits in elements of {width} bytes")
+    first, least = (int.from_bytes(parameters[at : at + width], "little") for at in (1, 1 + width))
+    whole, over = divmod(bits, 8)
+    sizes = [count] * whole + ([over * -(-count // 8)] if over else [])
+    rest = transform.from_bit_planes(_expand(view, sizes), count, width, bits)
+    out[:] = transform.from_elements(transform.unpack(first, least, rest), big_endian=wanted.big_endian)
