@@ -21,6 +21,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from s4gw.s3.errors import ServiceUnavailable
+
 NULL_VERSION: Final = "null"
 """The version id of objects written while a bucket has never been versioned, or is suspended."""
 
@@ -67,6 +69,8 @@ class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """CRC-32C of the whole original, where known."""
     parts: int = 0
     """Number of parts of a multipart object, 0 for others."""
+    dictionary: str = ""
+    """Name of the zstd dictionary that frames need; empty for none."""
     forwarded: dict[str, str] = {}
     """Headers that are an upstream's matter (encryption, ACL, Object Lock, restore ...), lower-case names. In what a
     backend is given: as the client sent them; in what it gives back: as the upstream answered, fit for the client.
@@ -185,6 +189,13 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     object: StoredObject
 
 
+class ObjectChanged(ServiceUnavailable):
+    """The version that is being read is gone or was overwritten; looking again finds the new one.
+
+    Only backends that cannot hold on to a version raise it. A client that meets it is told to try again.
+    """
+
+
 class Writer(Protocol):
     """Staged bytes: durable at the latest when they become an object or part, invisible until then."""
 
@@ -230,8 +241,8 @@ class Backend(Protocol):
     def set_versioning(self, bucket: str, state: Versioning) -> None: ...
 
     # -- objects --------------------------------------------------------------------------------------------------
-    def open_writer(self, bucket: str, key: str) -> Writer:
-        """Start a body for *key*."""
+    def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
+        """Start a body for *key*; *meta* is what is known of it before its first byte."""
 
     def put_object(  # noqa: PLR0913 - one argument per fact of the object
         self,
@@ -258,7 +269,7 @@ class Backend(Protocol):
     def read(self, obj: StoredObject, start: int, end: int) -> bytes:
         """Stored bytes ``[start, end)`` of *obj*; the caller keeps the span to a few MiB.
 
-        Raises: InternalError when the bytes are damaged or gone; never returns fewer or other bytes.
+        Raises: InternalError when the bytes are damaged or gone, ObjectChanged; never returns fewer or other bytes.
         """
 
     def delete_objects(self, bucket: str, targets: Sequence[DeleteTarget]) -> Sequence[Deleted | Exception]:
@@ -325,6 +336,9 @@ class Backend(Protocol):
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         """Raises: NoSuchBucket, NoSuchUpload."""
+
+    def open_part_writer(self, bucket: str, key: str, upload_id: str) -> Writer:
+        """Start the body of a part, or the tail of `complete_upload`."""
 
     def put_part(self, bucket: str, key: str, upload_id: str, body: Writer, part: PartInfo) -> PartInfo:
         """Make the staged *body* part ``part.number``, replacing an earlier one. Raises: NoSuchUpload."""

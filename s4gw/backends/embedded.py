@@ -131,8 +131,8 @@ class EmbeddedBackend(EmbeddedMultipart):
         self.submit(ops.SetVersioning(bucket, state))
 
     # -- objects --------------------------------------------------------------------------------------------------
-    def open_writer(self, bucket: str, key: str) -> Writer:
-        del bucket, key
+    def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
+        del bucket, key, meta
         return EmbeddedWriter(self._store.stage())
 
     def put_object(  # noqa: PLR0913

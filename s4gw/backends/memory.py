@@ -95,8 +95,8 @@ class MemoryBackend(MemoryMultipart):
             row.info = msgspec.structs.replace(row.info, versioning=state)
 
     # -- objects --------------------------------------------------------------------------------------------------
-    def open_writer(self, bucket: str, key: str) -> Writer:
-        del bucket, key
+    def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
+        del bucket, key, meta
         return MemoryWriter()
 
     def put_object(  # noqa: PLR0913

@@ -46,7 +46,7 @@ def receive_part(  # noqa: PLR0913 - one part's facts
     backend: Backend, squisher: Squisher, bucket: str, upload: Upload, number: int, source: Source, plan: DigestPlan
 ) -> PartInfo:
     """Squish one part and make it part *number* of *upload*."""
-    writer = backend.open_writer(bucket, upload.key)
+    writer = backend.open_part_writer(bucket, upload.key, upload.upload_id)
     try:
         received = squisher.receive(source, writer, plan, raw_allowed=False)
         return backend.put_part(bucket, upload.key, upload.upload_id, writer, _part_info(number, received, plan))
@@ -91,7 +91,7 @@ def complete(backend: Backend, bucket: str, upload: Upload, request: Completion)
         parts=len(parts),
     )
     etag = multipart_etag(part.etag for part in parts)
-    tail = backend.open_writer(bucket, upload.key)
+    tail = backend.open_part_writer(bucket, upload.key, upload.upload_id)
     try:
         tail.write(encode_trailer(index, _manifest(meta, etag, parts)))
         return backend.complete_upload(

@@ -83,7 +83,7 @@ class Objects:
         Raises: S3 errors of the source (short body, wrong digest ...), the conditions and the backend; nothing is
             visible then.
         """
-        writer = self.backend.open_writer(bucket, key)
+        writer = self.backend.open_writer(bucket, key, meta)
         try:
             received = self.squisher.receive(source, writer, plan, raw_allowed=True)
             meta = _described(meta, received, plan)

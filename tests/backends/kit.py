@@ -42,9 +42,9 @@ def put(
     meta: ObjectMeta | None = None,
     conditions: Conditions = NO_CONDITIONS,
 ) -> StoredObject:
-    writer = backend.open_writer(bucket, key)
-    writer.write(data)
     meta = meta or ObjectMeta(owner=OWNER)
+    writer = backend.open_writer(bucket, key, meta)
+    writer.write(data)
     return backend.put_object(bucket, key, writer, size=len(data), etag=etag_of(data), meta=meta, conditions=conditions)
 
 
@@ -77,7 +77,7 @@ def start_upload(backend: Backend, key: str, upload_id: str = "upload-1") -> str
 
 
 def put_part(backend: Backend, key: str, upload_id: str, number: int, data: bytes) -> PartInfo:
-    writer = backend.open_writer(BUCKET, key)
+    writer = backend.open_part_writer(BUCKET, key, upload_id)
     writer.write(data)
     return backend.put_part(
         BUCKET, key, upload_id, writer, PartInfo(number=number, size=len(data), etag=etag_of(data), frames=b"f")
@@ -95,7 +95,7 @@ def complete(
 ) -> StoredObject:
     writer = None
     if tail is not None:
-        writer = backend.open_writer(BUCKET, key)
+        writer = backend.open_part_writer(BUCKET, key, upload_id)
         writer.write(tail)
     size = sum(part.size for part in parts)
     return backend.complete_upload(

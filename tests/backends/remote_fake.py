@@ -330,7 +330,7 @@ class FakeUpstream:
         return obj
 
     def _put(self, bucket: str, key: str, data: bytes, etag: str, more: Mapping[str, Any]) -> StoredObject:
-        writer = self.store.open_writer(bucket, key)
+        writer = self.store.open_writer(bucket, key, ObjectMeta())
         writer.write(data)
         meta = ObjectMeta(
             headers={name: more[name] for name in KEPT if name in more},

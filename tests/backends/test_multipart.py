@@ -56,7 +56,7 @@ def test_parts_become_the_object_in_the_order_given(backend: Backend) -> None:
 def test_parts_are_listed_as_they_were_told(backend: Backend) -> None:
     make_bucket(backend)
     upload_id = start_upload(backend, "k")
-    writer = backend.open_writer(BUCKET, "k")
+    writer = backend.open_part_writer(BUCKET, "k", upload_id)
     writer.write(b"abc")
     told = PartInfo(number=7, size=9, etag="e", checksums={"SHA1": "x"}, crc32c=5, frames=b"\x00\x01", codec="zstd")
     given = backend.put_part(BUCKET, "k", upload_id, writer, told)

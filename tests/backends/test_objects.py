@@ -42,7 +42,7 @@ def test_ranges_equal_slices(backend: Backend) -> None:
     make_bucket(backend)
     rng = random.Random(1)
     data = rng.randbytes(9_000_001)
-    writer = backend.open_writer(BUCKET, "k")
+    writer = backend.open_writer(BUCKET, "k", ObjectMeta())
     at = 0
     while at < len(data):
         step = rng.choice([1, 1000, 70_000, 1_048_576, 4_194_304, 5_000_000])
@@ -59,7 +59,7 @@ def test_ranges_equal_slices(backend: Backend) -> None:
 
 def test_buffers_may_be_reused_at_once(backend: Backend) -> None:
     make_bucket(backend)
-    writer = backend.open_writer(BUCKET, "k")
+    writer = backend.open_writer(BUCKET, "k", ObjectMeta())
     expected = b""
     buffer = bytearray(600_000)
     for number in range(5):
@@ -159,7 +159,7 @@ def test_missing_key_and_version(backend: Backend) -> None:
 
 def test_aborted_body_is_never_seen(backend: Backend) -> None:
     make_bucket(backend)
-    writer = backend.open_writer(BUCKET, "k")
+    writer = backend.open_writer(BUCKET, "k", ObjectMeta())
     writer.write(b"x" * 3_000_000)
     writer.abort()
     writer.abort()

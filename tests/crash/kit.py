@@ -26,7 +26,7 @@ def make_bucket(backend: Backend) -> None:
 
 def put(backend: Backend, key: str) -> None:
     data = body_of(key)
-    writer = backend.open_writer(BUCKET, key)
+    writer = backend.open_writer(BUCKET, key, ObjectMeta())
     writer.write(data)
     backend.put_object(
         BUCKET, key, writer, size=len(data), etag=hashlib.md5(data).hexdigest(), meta=ObjectMeta(owner="o")

@@ -49,7 +49,7 @@ def test_a_damaged_body_is_refused_never_served(tmp_path: Path, size: int) -> No
     backend = EmbeddedBackend(tmp_path / "data", in_process=True)
     make_bucket(backend)
     data = os.urandom(size)
-    writer = backend.open_writer(BUCKET, "k")
+    writer = backend.open_writer(BUCKET, "k", ObjectMeta())
     writer.write(data)
     backend.put_object(BUCKET, "k", writer, size=size, etag="e", meta=ObjectMeta())
     path = volume_path(tmp_path / "data", 1)

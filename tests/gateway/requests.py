@@ -46,7 +46,7 @@ class World:
     def object(self, bucket: str, key: str, owner: str = "alice-id", acl: str = "", **tags: str) -> None:
         """Make an object."""
         document = canned_acl(acl, owner=owner, bucket_owner="alice-id").to_json() if acl else b""
-        writer = self.backend.open_writer(bucket, key)
+        writer = self.backend.open_writer(bucket, key, ObjectMeta())
         self.backend.put_object(
             bucket, key, writer, size=0, etag="e", meta=ObjectMeta(owner=owner, acl=document, tags=tags)
         )

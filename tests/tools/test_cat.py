@@ -54,7 +54,7 @@ def test_objects_of_a_store(
     backend = EmbeddedBackend(tmp_path, in_process=True)
     backend.create_bucket(BucketInfo(name="bucket", owner="o", created_ms=0))
     for key, body, framed in (("a/framed", vector("object-trailer-v1.bin"), True), ("plain", b"S4F2 is text", False)):
-        writer = backend.open_writer("bucket", key)
+        writer = backend.open_writer("bucket", key, ObjectMeta())
         writer.write(body)
         backend.put_object("bucket", key, writer, size=3600, etag="e", meta=ObjectMeta(framed=framed))
     backend.close()

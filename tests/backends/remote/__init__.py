@@ -1,1 +1,1 @@
-"""Tests of the remote backend."""
+"""The remote backend's own tests; what all backends promise is tested one folder above."""
