@@ -1,8 +1,9 @@
 """The committer: turns requests into one durable transaction.
 
 For each batch: apply every order inside one transaction, append one journal record with those that were applied,
-flush every volume that the batch refers to, commit the index with a flush of its own, and only then give the answers.
-So an answer means durable, and after any crash the index holds exactly a prefix of the committed batches.
+flush every volume that the batch refers to, commit the index, and only then give the answers. So an answer means
+durable: the journal and the bytes that it names are on stable storage. The index is flushed when it is checkpointed;
+after a power cut `recovery` brings it up to the journal, so it holds exactly a prefix of the flushed batches.
 
 If a flush fails the kernel may have dropped the pages: the volume takes no more extents, the batch fails as a whole
 and a new volume begins. The same object serves storaged's event loop and, behind a lock, a single process.
@@ -26,7 +27,7 @@ from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavai
 from s4gw.store.generation import Generation
 from s4gw.store.layout import RecordKind, head_bytes
 from s4gw.store.ops import PAYLOAD_BYTES_MAX, Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
-from s4gw.store.schema import BUSY_TIMEOUT_MS, open_writer
+from s4gw.store.schema import BUSY_TIMEOUT_MS, flushed, open_writer
 from s4gw.store.tables import Tables
 from s4gw.store.volume import AppendFile, Extent, Gather, create_volume
 
@@ -260,7 +261,7 @@ class Committer:
 
     def _mark_bad(self, volume: int) -> None:
         self._roll_back()
-        with self._connection:
+        with flushed(self._connection):
             self._connection.execute("UPDATE volumes SET state = 'bad' WHERE id = ?", (volume,))
         self._tables.volumes_good.discard(volume)
         self._files.pop(volume).close()
@@ -288,7 +289,7 @@ def start_volume(connection: apsw.Connection, data_dir: Path, last_seq: int) -> 
     on_disk = max((int(path.stem) for path in (data_dir / "volumes").glob("*.s4v")), default=0)
     volume = max(found[0] or 0 if found else 0, on_disk) + 1
     create_volume(data_dir, volume, last_seq)
-    with connection:
+    with flushed(connection):
         connection.execute("UPDATE volumes SET state = 'full' WHERE state = 'open'")
         connection.execute("INSERT INTO volumes VALUES (?, 'open', ?)", (volume, last_seq))
         connection.execute("UPDATE state SET volume = ?, volume_end = 0", (volume,))

@@ -28,8 +28,9 @@ without reading the whole payload.
 
 A DATA payload is one extent of an object or part. A JOURNAL payload is msgpack: [time in ms, [[sequence, operation]
 ...]] with the operations (`s4gw.store.ops`) that one transaction applied, in order. The journal is the truth: applying
-all of them in order of volume id and offset gives the index. A journal record whose sequence is greater than the base
-sequence of the *next* volume was never committed (its committer died between the flush and the commit) and is void.
+all of them in order of volume id and offset gives the index; the first sequence of each is one more than the last of
+the one before. A journal record whose sequence is greater than the base sequence of the *next* volume was never
+answered (it or what it names did not reach the disk, or the index refused the commit) and is void.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 import msgspec
@@ -14,10 +14,10 @@ from s4gw.store.committer import Committer, apply_one, decode_operation, start_v
 from s4gw.store.errors import DataDirError, RecordDamaged, StoreError
 from s4gw.store.layout import FORMAT_LINE, VOLUME_HEADER, RecordKind, volume_path
 from s4gw.store.lock import COMMITTER_LOCK, FileLock
-from s4gw.store.ops import Complete, Journal, Operation, Put
+from s4gw.store.ops import Complete, Journal, Operation, Put, PutPart
 from s4gw.store.schema import check_sqlite, open_writer
 from s4gw.store.tables import Tables
-from s4gw.store.volume import VolumeReader, read_volume_header, scan_volume, sync_dir
+from s4gw.store.volume import Extent, VolumeReader, read_volume_header, scan_volume, sync_dir
 
 INLINE_BYTES: Final = 1024
 """Objects up to this many stored bytes are also kept in the index row: one read instead of two.
@@ -52,10 +52,13 @@ def prepare(data_dir: Path, *, read_only: bool = False) -> None:
 
 
 def recover(data_dir: Path) -> None:
-    """Make the current volume ready for appends; the caller holds ``storaged.lock``.
+    """Make the index as new as the journal and the current volume ready; the caller holds ``storaged.lock``.
 
-    Bytes behind the committed end of the current volume were never acknowledged: the volume is closed as it is, with
-    the tail dead, and a new one begins, whose base sequence makes an uncommitted journal record void.
+    A power cut may take commits from the index that the journal has flushed: whatever whole batches stand behind the
+    committed end of the current volume are applied. Then the volume is closed as it is and a new one begins, whose base
+    sequence makes void what could not be applied.
+
+    Raises: DataDirError.
     """
     connection = open_writer(data_dir / "index.db")
     try:
@@ -68,9 +71,83 @@ def recover(data_dir: Path) -> None:
         if not volume and newest:
             raise DataDirError("volumes without an index: rebuild it")
         if not volume or newest > volume or _size(data_dir, volume) > max(end, VOLUME_HEADER.size):
+            if volume:
+                last_seq = _replay_tail(connection, data_dir, volume, max(end, VOLUME_HEADER.size))
             start_volume(connection, data_dir, last_seq)
     finally:
         connection.close()
+
+
+def _replay_tail(connection: apsw.Connection, data_dir: Path, volume: int, start: int) -> int:
+    """Apply the batches from *start* of *volume* on that the index lacks. Returns: the last sequence number then.
+
+    A batch is answered only after its journal and all that it names were flushed, and the next one is written after
+    that. So only the last one may be torn; it was never answered, and a new volume makes it void.
+
+    Raises: DataDirError, when another one is.
+    """
+    tables = Tables(connection)
+    tables.load()
+    reader = VolumeReader(data_dir)
+    torn = False
+    try:
+        for place, journal in _journals_from(data_dir, volume, start):
+            first = journal.entries[0].seq
+            if first <= tables.last_seq:
+                continue  # bytes of an earlier file, say
+            if torn or first != tables.last_seq + 1:
+                raise DataDirError(f"what was committed after sequence {tables.last_seq} is damaged: rebuild the index")
+            torn = not _is_whole(journal, reader)
+            if not torn:
+                tables.volumes_good.add(place.volume)
+                _replay_journal(tables, reader, journal, INLINE_BYTES)
+                connection.execute("INSERT OR IGNORE INTO volumes VALUES (?, 'full', ?)", (place.volume, first - 1))
+                tables.write_state(place.volume, place.end)
+                connection.execute("COMMIT")
+    finally:
+        reader.close()
+    return tables.last_seq
+
+
+class _Place(NamedTuple):
+    """Where a journal record ends."""
+
+    volume: int
+    end: int
+
+
+def _journals_from(data_dir: Path, volume: int, start: int) -> Iterator[tuple[_Place, Journal]]:
+    """The journals that are not void, from *start* of *volume* on and in all later volumes.
+
+    Later ones hold some only where an index of an earlier day was put back.
+    """
+    headers = [read_volume_header(data_dir, number) for number in _begun(data_dir) if number >= volume]
+    for number, header in enumerate(headers):
+        limit = headers[number + 1].base_seq if number + 1 < len(headers) else None
+        begin = start if header.volume == volume else VOLUME_HEADER.size
+        for record in scan_volume(data_dir, header.volume, start=begin):
+            if record.head.kind is RecordKind.JOURNAL:
+                journal = msgspec.msgpack.decode(record.payload, type=Journal)
+                if limit is None or journal.last_seq <= limit:
+                    yield _Place(header.volume, record.offset + record.head.record_bytes), journal
+
+
+def _is_whole(journal: Journal, reader: VolumeReader) -> bool:
+    """Whether all bytes that the batch names reached the disk."""
+    try:
+        for entry in journal.entries:
+            for extent in _new_extents(decode_operation(entry.operation)):
+                reader.read(extent, 0, extent.size)
+    except RecordDamaged:
+        return False
+    return True
+
+
+def _new_extents(operation: Operation) -> Sequence[Extent]:
+    """The extents that came with *operation*."""
+    if isinstance(operation, Put | PutPart):
+        return operation.extents
+    return operation.tail if isinstance(operation, Complete) else ()
 
 
 def open_committer(
@@ -134,20 +211,15 @@ def _replay(connection: apsw.Connection, data_dir: Path, reader: VolumeReader, i
         )
     tables = Tables(connection)
     tables.load()
-    applied = end = 0
-    for number, header in enumerate(headers):
-        limit = headers[number + 1].base_seq if number + 1 < len(headers) else None
-        end = VOLUME_HEADER.size
-        for record in scan_volume(data_dir, header.volume):
-            if record.head.kind is not RecordKind.JOURNAL:
-                continue
-            journal = msgspec.msgpack.decode(record.payload, type=Journal)
-            if limit is None or journal.last_seq <= limit:
-                end = record.offset + record.head.record_bytes
-                _replay_journal(tables, reader, journal, inline_bytes)
-                tables.write_state(header.volume, end)
-                connection.execute("COMMIT")
-                applied += len(journal.entries)
+    applied, end = 0, VOLUME_HEADER.size
+    for place, journal in _journals_from(data_dir, 0, 0):
+        if journal.entries[0].seq <= tables.last_seq:
+            continue
+        _replay_journal(tables, reader, journal, inline_bytes)
+        tables.write_state(place.volume, place.end)
+        connection.execute("COMMIT")
+        applied += len(journal.entries)
+        end = place.end if place.volume == headers[-1].volume else end
     with connection:
         for header in headers[-1:]:
             connection.execute("UPDATE volumes SET state = 'open' WHERE id = ?", (header.volume,))

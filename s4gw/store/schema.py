@@ -4,6 +4,10 @@ Written by storaged alone. Two choices carry the speed: `objects` holds current 
 a listing never meets an old version or a body; `bodies` and `extents` are keyed by growing numbers, so that a PUT
 touches one random page and otherwise appends.
 
+A commit is written to the write-ahead log and not flushed (`synchronous=NORMAL`): the journal in the volumes has been
+flushed before it, and `recovery.recover` applies again what a power cut took from the index. What the journal does not
+hold, or must not come back, is committed inside `flushed`.
+
 `bodies.extents` is a packed list of runs, see `pack_runs`; `refs` of an extent counts the bodies and parts that name
 it, and `zero_since` (ms) tells since when there has been none. `hash` is room for deduplication.
 """
@@ -11,13 +15,15 @@ it, and `zero_since` (ms) tells since when there has been none. `hash` is room f
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import apsw
 
 from s4gw.store.errors import DataDirError
+from s4gw.store.volume import sync_dir
 
 SCHEMA_VERSION: Final = 1
 SQLITE_MIN: Final = (3, 51, 3)  # older ones have a WAL reset race that can corrupt the database
@@ -108,17 +114,29 @@ def open_writer(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}")
     connection.execute("PRAGMA temp_store=MEMORY")
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'state'").fetchone() is None:
-        with connection:
+        with flushed(connection):
             connection.execute(SCHEMA)
+        sync_dir(path.parent)
     found = connection.execute("SELECT schema FROM state").fetchone()
     if found != (SCHEMA_VERSION,):
         raise DataDirError(f"the index has schema {found and found[0]}; this version knows {SCHEMA_VERSION}")
     return connection
+
+
+@contextmanager
+def flushed(connection: apsw.Connection) -> Iterator[None]:
+    """A transaction that is on stable storage at the end, and with it all that were committed before."""
+    connection.execute("PRAGMA synchronous=FULL")
+    try:
+        with connection:
+            yield
+    finally:
+        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def open_reader(path: Path) -> apsw.Connection:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from s4gw.store import DataDirError, Store, StoreLocked, Unavailable, ops
+from s4gw.store import DataDirError, RecordDamaged, Store, StoreLocked, Unavailable, ops
 from s4gw.store.layout import volume_path
 from s4gw.store.recovery import prepare, rebuild_index
 from s4gw.store.schema import check_sqlite, open_writer
 from s4gw.store.volume import create_volume
-from tests.store.kit import BUCKET, check_references, contents, get, keys, make_bucket, put
+from tests.store.kit import BUCKET, check_references, contents, delete, get, keys, make_bucket, put
 
 
 def open_store(data_dir: Path) -> Store:
@@ -66,17 +66,72 @@ def test_volume_made_just_before_a_crash_is_never_written_to_by_mistake(data_dir
     assert before == contents(data_dir)
 
 
-def test_commit_lost_between_both_flushes_is_void_for_ever(data_dir: Path, tmp_path: Path) -> None:
-    """The index goes back to before the batch, whose journal record is whole: a crash just before the commit."""
-    saved = tmp_path / "saved"
-    shutil.copytree(data_dir, saved)
-    store = open_store(data_dir)
-    put(store, "lost", b"l" * 10_000)
-    store.close()
+def put_index_back(data_dir: Path, saved: Path) -> None:
+    """The index as it was when *saved* was made: what a power cut leaves of commits that nobody has flushed."""
     for name in ("index.db", "index.db-wal", "index.db-shm"):
         (data_dir / name).unlink(missing_ok=True)
         if (saved / name).exists():
             shutil.copy(saved / name, data_dir / name)
+
+
+def test_commits_that_the_index_lost_are_applied_again(data_dir: Path, tmp_path: Path) -> None:
+    """Their journal has been flushed, so they are there for ever, whatever kind of operation they were."""
+    saved = tmp_path / "saved"
+    shutil.copytree(data_dir, saved)
+    store = open_store(data_dir)
+    put(store, "lost", b"l" * 10_000)
+    put(store, "small", b"s")
+    make_bucket(store, "another")
+    delete(store, "kept")
+    expected = contents(data_dir)
+    store.close()
+    put_index_back(data_dir, saved)
+
+    store = open_store(data_dir)
+    assert expected == contents(data_dir)
+    put(store, "new")
+    assert (["lost", "new", "small"], b"l" * 10_000) == (keys(store), get(store, "lost"))
+    before = contents(data_dir)
+    store.close()
+    check_references(data_dir)
+    rebuild_index(data_dir)
+    assert before == contents(data_dir)
+
+
+def test_an_older_index_is_brought_up_over_all_later_volumes(data_dir: Path, tmp_path: Path) -> None:
+    """As after restoring a backup whose volumes are newer than its index."""
+    saved = tmp_path / "saved"
+    shutil.copytree(data_dir, saved)
+    store = Store(data_dir, in_process=True, volume_bytes=15_000)
+    for number in range(5):
+        put(store, f"k{number}", b"k" * 10_000)
+    assert 4 <= int(newest(data_dir).stem)
+    expected = contents(data_dir)
+    store.close()
+    put_index_back(data_dir, saved)
+
+    store = open_store(data_dir)
+    assert (expected, b"k" * 10_000) == (contents(data_dir), get(store, "k4"))
+    put(store, "new")
+    before = contents(data_dir)
+    store.close()
+    rebuild_index(data_dir)
+    assert before == contents(data_dir)
+
+
+def test_a_last_batch_whose_bytes_are_torn_is_void_for_ever(data_dir: Path, tmp_path: Path) -> None:
+    """The journal reached the disk and the body did not, so it was never acknowledged."""
+    saved = tmp_path / "saved"
+    shutil.copytree(data_dir, saved)
+    store = open_store(data_dir)
+    place = newest(data_dir).stat().st_size
+    put(store, "torn", b"t" * 10_000)
+    store.close()
+    put_index_back(data_dir, saved)
+    with newest(data_dir).open("r+b") as file:
+        file.seek(place + 5_000)
+        file.write(b"\0" * 512)
+
     store = open_store(data_dir)
     put(store, "new")
     assert ["kept", "new"] == keys(store)
@@ -84,6 +139,30 @@ def test_commit_lost_between_both_flushes_is_void_for_ever(data_dir: Path, tmp_p
     store.close()
     rebuild_index(data_dir)
     assert before == contents(data_dir)
+
+
+def test_damage_before_a_later_batch_is_not_taken_for_a_torn_end(data_dir: Path, tmp_path: Path) -> None:
+    """What was acknowledged is never left out in silence."""
+    saved = tmp_path / "saved"
+    shutil.copytree(data_dir, saved)
+    store = open_store(data_dir)
+    place = newest(data_dir).stat().st_size
+    put(store, "damaged", b"d" * 10_000)
+    put(store, "later", b"l" * 10_000)
+    store.close()
+    put_index_back(data_dir, saved)
+    with newest(data_dir).open("r+b") as file:
+        file.seek(place + 5_000)
+        file.write(b"\0" * 512)
+    with pytest.raises(DataDirError, match="rebuild"):
+        open_store(data_dir)
+
+    rebuild_index(data_dir)
+    store = open_store(data_dir)
+    assert ["damaged", "kept", "later"] == keys(store)
+    with pytest.raises(RecordDamaged):
+        get(store, "damaged")
+    store.close()
 
 
 def test_lost_index_is_not_mistaken_for_an_empty_store(data_dir: Path) -> None:
