@@ -22,6 +22,7 @@ from s4gw.gateway.middleware.probes import Probes
 from s4gw.gateway.middleware.request_id import RequestId
 from s4gw.gateway.request import S3Request
 from s4gw.gateway.resources import RESOURCES
+from s4gw.gateway.resources.delegated import UPSTREAM_RESOURCES
 from s4gw.gateway.router import OperationRouter, Resource
 
 if TYPE_CHECKING:
@@ -39,8 +40,12 @@ class Application(falcon.App[S3Request, falcon.Response]):
         self.services.metrics.publish()
 
 
-def create_app(services: Services, resources: Mapping[str, Callable[[Services], Resource]] = RESOURCES) -> Application:
-    """Make the application of one worker."""
+def create_app(
+    services: Services, resources: Mapping[str, Callable[[Services], Resource]] | None = None
+) -> Application:
+    """Make the application of one worker; *resources* stand in for the operations that it would have."""
+    if resources is None:
+        resources = RESOURCES if services.upstream is None else UPSTREAM_RESOURCES
     # type: Falcon's own router and a media type are all that its annotations allow; an answer of S3 may have none.
     app: Application = Application(  # type: ignore[call-overload]
         media_type=None,

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from s4gw.auth import CredentialStore
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from s4gw.objects import Objects
     from s4gw.observability import Metrics
     from s4gw.settings import Settings
+
+
+class Delegate(Protocol):
+    """The upstream, for operations that are its own business."""
+
+    def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
+        """Carry *operation* out upstream, in boto3's shapes. Raises: S3 errors."""
+
+    def forget(self, bucket: str) -> None:
+        """Something about *bucket* has changed."""
+
+    def hides(self, key: str) -> bool:
+        """Whether *key* is the gateway's own and not for clients."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +43,8 @@ class Services:
     credentials: CredentialStore
     authorizer: PolicyAuthorizer
     metrics: Metrics
+    upstream: Delegate | None = None
+    """Where another S3 service keeps the objects; None: the gateway itself does."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
     ids: Callable[[], str] = lambda: os.urandom(8).hex().upper()

@@ -2,6 +2,7 @@
 
 from s4gw.backends.remote.buckets import Buckets
 from s4gw.backends.remote.client import Answered, Upstream, UpstreamSettings
+from s4gw.backends.remote.delegate import Delegate
 from s4gw.backends.remote.errors import UpstreamUnavailable
 
-__all__ = ["Answered", "Buckets", "Upstream", "UpstreamSettings", "UpstreamUnavailable"]
+__all__ = ["Answered", "Buckets", "Delegate", "Upstream", "UpstreamSettings", "UpstreamUnavailable"]

@@ -98,9 +98,10 @@ class PolicyAuthorizer:
         metrics: Counts refusals.
         clock: Seconds since the epoch.
         trusted_proxies: Peers whose ``X-Forwarded-For`` is believed.
+        sole_owner: Canonical id of the one user who owns every bucket there will be; empty: whoever makes it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per input of its decisions
         self,
         backend: Backend,
         *,
@@ -108,11 +109,13 @@ class PolicyAuthorizer:
         clock: Callable[[], float],
         policy: Policy | None = None,
         trusted_proxies: Sequence[Network] = (),
+        sole_owner: str = "",
     ) -> None:
         self.backend = backend
         self.policy = policy
         self.metrics = metrics
         self.now = clock
+        self.sole_owner = sole_owner
         self._trusted = tuple(trusted_proxies)
         self._rules: dict[tuple[object, ...], BucketRules] = {}
 
@@ -245,6 +248,8 @@ class _Asking:
         action = rule.versioned if rule.versioned and place.version_id else rule.action
         if rule.target is Target.NEW_BUCKET or rule.target is Target.SERVICE:
             info = None
+            if rule.target is Target.NEW_BUCKET and self._would_be_anothers():
+                self._refuse(action, place.bucket)
         elif info is None:
             self._refuse_missing_bucket(action, place)
         else:
@@ -305,6 +310,11 @@ class _Asking:
         if info is None or action not in _READS or is_owner(self._caller, info.owner):
             return False
         return self._object(place) is None and not self._may_list(info)
+
+    def _would_be_anothers(self) -> bool:
+        """Whether a bucket that the caller makes would not be the caller's, and no policy allows to make it."""
+        owner = self._owner
+        return bool(owner.sole_owner) and owner.policy is None and not is_owner(self._caller, owner.sole_owner)
 
     def _may_list(self, info: BucketInfo) -> bool:
         return bool(self._decide(_LIST, _LIST.action, info, Place(info.name, "", None)))

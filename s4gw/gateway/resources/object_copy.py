@@ -103,7 +103,7 @@ class CopyObject(Resource):
 
     def _meta(self, req: S3Request, source_bucket: str, source: StoredObject) -> ObjectMeta:
         sent = req.header_map
-        upstream = bool(self.services.settings.endpoint_url)
+        upstream = self.services.upstream is not None
         if not upstream:
             refuse_unkept_promises(sent)
         directive = _directive(sent.get("x-amz-metadata-directive"), "x-amz-metadata-directive")

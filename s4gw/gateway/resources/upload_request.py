@@ -73,7 +73,7 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
     Raises: MetadataTooLarge, InvalidTag, InvalidStorageClass, NotImplemented, AccessControlListNotSupported ...
     """
     fields = req.header_map if sent is None else sent
-    if req.services.settings.endpoint_url:
+    if req.services.upstream is not None:
         return _upstream_meta(req, fields)
     refuse_unkept_promises(fields)
     owner, acl = grants.object_owner_and_acl(req, fields)

@@ -14,10 +14,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from s4gw.backends import MemoryBackend, ObjectMeta, StoredObject
+from s4gw.backends import BucketInfo, MemoryBackend, ObjectMeta, StoredObject
 from s4gw.gateway.app import create_app
 from s4gw.observability import log
-from s4gw.settings import Settings
 from tests.gateway.kit import ALICE, make_services
 from tests.gateway.resources.conftest import InProcess
 
@@ -41,6 +40,18 @@ class Recording(MemoryBackend):
         return super().copy_object(*args, meta=meta, **rest)
 
 
+class NoUpstream:
+    """Nothing in this module is delegated."""
+
+    def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
+        raise NotImplementedError(operation)
+
+    def forget(self, bucket: str) -> None: ...
+
+    def hides(self, key: str) -> bool:
+        return key == "hidden"
+
+
 @pytest.fixture
 def store() -> Recording:
     return Recording()
@@ -50,8 +61,7 @@ def store() -> Recording:
 def s3(store: Recording) -> Iterator[Any]:
     """Client of a gateway in front of an upstream."""
     log.configure("json", io.StringIO())
-    settings = dataclasses.replace(Settings(), endpoint_url="http://upstream.test")
-    services = make_services(settings, backend=store, clock=time.time)
+    services = dataclasses.replace(make_services(backend=store, clock=time.time), upstream=NoUpstream())
     client = boto3.client(
         "s3",
         endpoint_url="http://s3.test",
@@ -61,7 +71,7 @@ def s3(store: Recording) -> Iterator[Any]:
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
     client.meta.events.register("before-send.s3", InProcess(create_app(services)).send)
-    client.create_bucket(Bucket="bucket")
+    store.create_bucket(BucketInfo(name="bucket", owner=ALICE.owner_id, created_ms=0))
     yield client
     services.objects.close()
 
