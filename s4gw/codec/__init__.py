@@ -46,7 +46,9 @@ from s4gw.codec.layout import (
     CodecId,
 )
 from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
-from s4gw.codec.registry import LEVEL_DEFAULT
+from s4gw.codec.pipeline import Compressor, compress, decompress, is_framed
+from s4gw.codec.reader import Reader, open_reader
+from s4gw.codec.registry import LEVEL_DEFAULT, Dictionaries
 from s4gw.codec.registry import stream as stream_raw
 from s4gw.codec.s4_metadata import Body, BodyKind, classify, split_metadata
 from s4gw.codec.sidecar import Sidecar, SidecarEncryption, encode_sidecar, read_sidecar
@@ -71,10 +73,12 @@ __all__ = [
     "CodecId",
     "CodecTotals",
     "Column",
+    "Compressor",
     "CorruptFrame",
     "CorruptIndex",
     "CorruptSidecar",
     "CorruptTrailer",
+    "Dictionaries",
     "DictionaryMissing",
     "Dispatcher",
     "EncodedFrame",
@@ -93,6 +97,7 @@ __all__ = [
     "NoTrailer",
     "Padding",
     "RangeOutsideObject",
+    "Reader",
     "SamplingDispatcher",
     "Selection",
     "Sidecar",
@@ -105,11 +110,15 @@ __all__ = [
     "UnsupportedCodec",
     "UnsupportedSidecar",
     "classify",
+    "compress",
     "decode_frame",
+    "decompress",
     "encode_frame",
     "encode_padding",
     "encode_sidecar",
     "encode_trailer",
+    "is_framed",
+    "open_reader",
     "parse_frame_header",
     "parse_header",
     "read_sidecar",
