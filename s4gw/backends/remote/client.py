@@ -25,8 +25,10 @@ from botocore import xform_name
 from botocore.config import Config
 
 from s4gw.backends.remote.body import UpstreamBody
+from s4gw.backends.remote.breaker import Breaker
 from s4gw.backends.remote.errors import UpstreamUnavailable, translate
-from s4gw.s3.errors import InternalError, InvalidRequest, S3Error
+from s4gw.s3.errors import InternalError, InvalidRequest, S3Error, ServiceUnavailable
+from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 Addressing = Literal["path", "virtual", "auto"]
 Retries = Literal["standard", "adaptive"]
@@ -39,6 +41,11 @@ _NOT_SENT: Final = (
     boto_errors.ProxyConnectionError,
 )
 """Failures before the upstream can have seen the request."""
+_NO_CREDENTIALS: Final = (
+    boto_errors.CredentialRetrievalError,
+    boto_errors.NoCredentialsError,
+    boto_errors.PartialCredentialsError,
+)
 _STREAMED: Final = "Body"
 
 
@@ -94,6 +101,7 @@ class Upstream:
     Args:
         settings: Where and how.
         observer: Told of every call, in the calling thread.
+        breaker: Refuses calls while the upstream is down.
         prepare: Gets each new boto3 client; tests put their transport in here.
     """
 
@@ -102,10 +110,12 @@ class Upstream:
         settings: UpstreamSettings,
         *,
         observer: Observer = _ignore,
+        breaker: Breaker | None = None,
         prepare: Callable[[Any], None] | None = None,
     ) -> None:
         self.settings = settings
         self._observer = observer
+        self.breaker = Breaker() if breaker is None else breaker
         self._prepare = prepare
         self._lock = threading.Lock()
         self._pid = 0
@@ -124,6 +134,35 @@ class Upstream:
         Raises: classes of `s4gw.s3.errors`; `UpstreamUnavailable` when there is no answer.
         """
         given = {name: value for name, value in params.items() if value is not None}
+        probe = self.breaker.enter()
+        try:
+            result = self._carry_out(operation, given)
+        except S3Error as error:
+            if _is_down(error):
+                self.breaker.failed(probe=probe)
+            elif error.status < InternalError.status:
+                self.breaker.succeeded()
+            else:
+                self.breaker.undecided(probe=probe)
+            raise
+        except BaseException:
+            self.breaker.undecided(probe=probe)
+            raise
+        self.breaker.succeeded()
+        return result
+
+    def check(self) -> None:
+        """Return when the upstream answers and knows the gateway. Raises: UpstreamUnavailable."""
+        try:
+            self.call("ListBuckets", MaxBuckets=1)
+        except S3Error as error:
+            if isinstance(error, ServiceUnavailable):
+                raise
+            if error.status >= InternalError.status and error.status != S3NotImplemented.status:
+                raise UpstreamUnavailable from error
+
+    def _carry_out(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
+        """One call, with as many attempts as are set."""
         if isinstance(given.get(_STREAMED), memoryview):
             given[_STREAMED] = bytes(given[_STREAMED])
         started = time.monotonic()
@@ -135,7 +174,9 @@ class Upstream:
             raise InvalidRequest from error  # what our client sent cannot be said to S3
         except boto_errors.BotoCoreError as error:
             self._tell(operation, given, started, {}, type(error).__name__)
-            raise UpstreamUnavailable(sent=not isinstance(error, _NOT_SENT)) from error
+            raise UpstreamUnavailable(
+                sent=not isinstance(error, _NOT_SENT), ours=isinstance(error, _NO_CREDENTIALS)
+            ) from error
         self._tell(operation, given, started, result.pop("ResponseMetadata", {}), "")
         result.pop("Location", None)  # names the upstream's host
         if _STREAMED in result:
@@ -208,6 +249,11 @@ class Upstream:
         if self._prepare is not None:
             self._prepare(client)
         return client
+
+
+def _is_down(error: S3Error) -> bool:
+    """Whether it says that the upstream does not work."""
+    return isinstance(error, ServiceUnavailable) and not (isinstance(error, UpstreamUnavailable) and error.ours)
 
 
 _UNSIGNED: Final = {"payload_signing_enabled": False}

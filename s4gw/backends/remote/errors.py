@@ -22,11 +22,20 @@ class UpstreamUnavailable(ServiceUnavailable):
 
     Attributes:
         sent: The request may have been received, so that what it asked for may have happened.
+        ours: The upstream answers, but not the gateway's credentials, region or clock.
     """
 
-    def __init__(self, message: str | None = None, *, sent: bool = False, retry_after_s: str = RETRY_AFTER_S) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        sent: bool = False,
+        ours: bool = False,
+        retry_after_s: str = RETRY_AFTER_S,
+    ) -> None:
         super().__init__(message, headers={"Retry-After": retry_after_s})
         self.sent = sent
+        self.ours = ours
 
 
 OURS: Final = frozenset(
@@ -121,7 +130,7 @@ def translate(
         headers: Of the answer, lower-case names.
     """
     if code in OURS or 300 <= status < 304 or status in (307, 308, 401, 407):  # noqa: PLR2004 - redirects
-        return UpstreamUnavailable()
+        return UpstreamUnavailable(ours=True)
     kind = CODES.get(code)
     if kind is None:
         kind = STATUSES.get(status) or (ServiceUnavailable if status > 500 else errors.InternalError)  # noqa: PLR2004

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 
 from s4gw.backends import MemoryBackend
 from s4gw.backends.remote import Answered, Upstream, UpstreamSettings
+from s4gw.backends.remote.breaker import Breaker
 from s4gw.gateway.app import create_app
 from tests.gateway.kit import ALICE, make_services
 from tests.gateway.resources.conftest import InProcess, Raw
@@ -44,12 +45,15 @@ def error_answer(status: int, code: str, *, headers: dict[str, str] | None = Non
     return status, {"x-amz-request-id": "UP1", **(headers or {})}, body.encode()
 
 
-def scripted(answers: list[Any], *, told: list[Answered] | None = None, attempts: int = 1) -> tuple[Upstream, Script]:
+def scripted(
+    answers: list[Any], *, told: list[Answered] | None = None, attempts: int = 1, breaker: Breaker | None = None
+) -> tuple[Upstream, Script]:
     """An upstream that answers by script."""
     script = Script(answers)
     upstream = Upstream(
         UpstreamSettings(endpoint_url=ENDPOINT, addressing="path", attempts=attempts),
         observer=(lambda _: None) if told is None else told.append,
+        breaker=breaker,
         prepare=sent_by(script.send),
     )
     return upstream, script
