@@ -5,24 +5,21 @@ from s4gw.backends.base import (
     NULL_VERSION,
     Backend,
     BucketInfo,
-    Buffer,
-    Completed,
     Conditions,
     Deleted,
     DeleteTarget,
     ListPage,
-    ObjectChanged,
     ObjectMeta,
     PartInfo,
     StoredObject,
     Upload,
     UploadPage,
     Versioning,
-    Writer,
-    read_all,
 )
+from s4gw.backends.bodies import Buffer, ObjectChanged, Span, Writer
 from s4gw.backends.embedded import EmbeddedBackend
 from s4gw.backends.memory import MemoryBackend
+from s4gw.backends.near import read_all
 
 __all__ = [
     "NO_CONDITIONS",
@@ -30,7 +27,6 @@ __all__ = [
     "Backend",
     "BucketInfo",
     "Buffer",
-    "Completed",
     "Conditions",
     "DeleteTarget",
     "Deleted",
@@ -40,6 +36,7 @@ __all__ = [
     "ObjectChanged",
     "ObjectMeta",
     "PartInfo",
+    "Span",
     "StoredObject",
     "Upload",
     "UploadPage",

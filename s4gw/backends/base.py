@@ -16,18 +16,18 @@ Times are integers, milliseconds since the epoch; sizes are bytes; ranges are ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
 
-from s4gw.s3.errors import ServiceUnavailable
+from s4gw.backends.bodies import Span, Writer
+from s4gw.codec import FrameIndex, Manifest
 
 NULL_VERSION: Final = "null"
 """The version id of objects written while a bucket has never been versioned, or is suspended."""
 
 
-Buffer = bytes | bytearray | memoryview
 Versioning = Literal["", "Enabled", "Suspended"]
 
 
@@ -94,6 +94,8 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     meta: ObjectMeta
     body: object = None
     """The backend's own handle for reading the body without another look-up."""
+    remembered: bool = False
+    """Not looked up now but known from before: true of this moment once a byte of its body was read, not earlier."""
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,36 +185,6 @@ class UploadPage(msgspec.Struct, frozen=True, kw_only=True):
     next_upload_id: str = ""
 
 
-class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of a CompleteMultipartUpload, remembered for a while so that a retry gets the same answer."""
-
-    object: StoredObject
-
-
-class ObjectChanged(ServiceUnavailable):
-    """The version that is being read is gone or was overwritten; looking again finds the new one.
-
-    Only backends that cannot hold on to a version raise it. A client that meets it is told to try again.
-    """
-
-
-class Writer(Protocol):
-    """Staged bytes: durable at the latest when they become an object or part, invisible until then."""
-
-    @property
-    def size(self) -> int:
-        """Bytes written so far."""
-
-    def write(self, *buffers: Buffer) -> None:
-        """Append *buffers* in order; they may be reused by the caller as soon as this returns.
-
-        Raises: ServiceUnavailable (disk full or failing; nothing becomes visible).
-        """
-
-    def abort(self) -> None:
-        """Give the bytes up. Harmless after a commit and when called twice."""
-
-
 class Backend(Protocol):
     """S3's operations on stored bytes. Safe to call from any thread of the process that made it."""
 
@@ -264,6 +236,18 @@ class Backend(Protocol):
         """The current or the named version, delete markers included (the caller looks at ``delete_marker``).
 
         Raises: NoSuchBucket, NoSuchKey, NoSuchVersion.
+        """
+
+    def open_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+        """As `head_object` for whoever reads the body next: may cost less, and give a `remembered` object."""
+
+    def frames_of(self, obj: StoredObject) -> tuple[FrameIndex, Manifest | None] | None:
+        """Where the frames of a framed body lie, where the backend finds that itself; None: read the trailer."""
+
+    def open_span(self, obj: StoredObject, start: int, end: int) -> Span:
+        """Read stored bytes ``[start, end)`` in order, however many they are. The caller closes it.
+
+        Raises: what `read` raises; reading from it raises the same.
         """
 
     def read(self, obj: StoredObject, start: int, end: int) -> bytes:
@@ -383,9 +367,3 @@ class Backend(Protocol):
 
     def completed_upload(self, bucket: str, key: str, upload_id: str) -> StoredObject | None:
         """The object that this upload became, if it was completed within the last day; for retried Completes."""
-
-
-def read_all(backend: Backend, obj: StoredObject, block_bytes: int) -> Iterator[bytes]:
-    """Give the whole stored body of *obj* in blocks of *block_bytes*."""
-    for start in range(0, obj.stored_size, block_bytes):
-        yield backend.read(obj, start, min(start + block_bytes, obj.stored_size))

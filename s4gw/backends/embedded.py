@@ -20,11 +20,12 @@ from s4gw.backends.base import (
     ObjectMeta,
     StoredObject,
     Versioning,
-    Writer,
 )
+from s4gw.backends.bodies import Writer
 from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, staged, translated
 from s4gw.backends.embedded_errors import translate
 from s4gw.backends.embedded_multipart import EmbeddedMultipart
+from s4gw.backends.near import NearBackend
 from s4gw.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -48,7 +49,7 @@ _DELETES_MAX: Final = 1000  # targets in one transaction, as many as one DeleteO
 _BUCKETS_MAX: Final = 1000  # bucket records remembered, each checked by its sequence before use
 
 
-class EmbeddedBackend(EmbeddedMultipart):
+class EmbeddedBackend(EmbeddedMultipart, NearBackend):
     """`s4gw.backends.base.Backend` over one data directory.
 
     Args:

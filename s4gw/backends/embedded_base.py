@@ -7,7 +7,11 @@ from types import TracebackType
 from typing import Final
 
 from s4gw.backends import embedded_rows as rows
-from s4gw.backends.base import Buffer, ObjectMeta, StoredObject, Writer
+from s4gw.backends.base import (
+    ObjectMeta,
+    StoredObject,
+)
+from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.embedded_errors import translate
 from s4gw.s3.errors import InternalError
 from s4gw.store import NONCE_BYTES, Outcome, StagedBody, Store, StoreError, ops, version_id

@@ -15,8 +15,8 @@ from s4gw.backends.base import (
     StoredObject,
     Upload,
     UploadPage,
-    Writer,
 )
+from s4gw.backends.bodies import Writer
 from s4gw.backends.embedded_base import EmbeddedBase, EmbeddedWriter, made, nonce, staged, translated
 from s4gw.s3.errors import InvalidPart
 from s4gw.store import Extent, ops

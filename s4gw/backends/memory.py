@@ -19,8 +19,8 @@ from s4gw.backends.base import (
     ObjectMeta,
     StoredObject,
     Versioning,
-    Writer,
 )
+from s4gw.backends.bodies import Writer
 from s4gw.backends.memory_core import MemoryWriter, taken
 from s4gw.backends.memory_multipart import MemoryMultipart
 from s4gw.backends.memory_rules import (
@@ -32,6 +32,7 @@ from s4gw.backends.memory_rules import (
     object_page,
     rolled_up,
 )
+from s4gw.backends.near import NearBackend
 from s4gw.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -43,7 +44,7 @@ from s4gw.s3.errors import (
 )
 
 
-class MemoryBackend(MemoryMultipart):
+class MemoryBackend(MemoryMultipart, NearBackend):
     """`s4gw.backends.base.Backend` over dictionaries.
 
     Args:

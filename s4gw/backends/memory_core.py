@@ -8,7 +8,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from s4gw.backends.base import NULL_VERSION, Buffer, ObjectMeta, StoredObject, Writer
+from s4gw.backends.base import (
+    NULL_VERSION,
+    ObjectMeta,
+    StoredObject,
+)
+from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.memory_rules import BucketRow, UploadRow
 from s4gw.s3.errors import InternalError, NoSuchBucket, NoSuchUpload
 

@@ -15,8 +15,8 @@ from s4gw.backends.base import (
     StoredObject,
     Upload,
     UploadPage,
-    Writer,
 )
+from s4gw.backends.bodies import Writer
 from s4gw.backends.memory_core import MemoryCore, MemoryWriter, taken
 from s4gw.backends.memory_rules import PartRow, UploadRow, check_write, latest, rolled_up
 from s4gw.s3.errors import InvalidPart

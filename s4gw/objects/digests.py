@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from s4gw import checksum
-from s4gw.backends.base import Buffer
+from s4gw.backends.bodies import Buffer
 from s4gw.checksum import Algorithm
 from s4gw.s3 import checksums
 from s4gw.s3.errors import BadDigest, S3Error

@@ -1,8 +1,11 @@
 """Giving an original back: find the frames of a range, read them in runs, decode, check and cut.
 
-Every frame's CRC-32C is checked before a byte of it leaves. A run of frames is read with one backend call of at most
-`RUN_BYTES` stored bytes; frames of a longer body are decoded ahead by the pool, `FRAMES_AHEAD` at a time, so that a
-slow client holds no more than that.
+Every frame's CRC-32C is checked before a byte of it leaves. The frames of a range are one span of the backend, read in
+runs of at most `RUN_BYTES`; frames of a longer body are decoded ahead by the pool, `FRAMES_AHEAD` or `AHEAD_BYTES` at a
+time, so that a slow client holds no more than that.
+
+Bodies of another writer may be the bare output of one codec (its size and CRC-32C stand in the metadata), have paddings
+around frames, or need a dictionary that lies beside them in the bucket.
 """
 
 from __future__ import annotations
@@ -10,20 +13,43 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 from s4gw import checksum
-from s4gw.backends.base import Backend, StoredObject
-from s4gw.codec import FRAME_HEADER_SIZE, CodecError, FrameIndex, decode_frame, parse_frame_header
+from s4gw.backends.base import (
+    Backend,
+    StoredObject,
+)
+from s4gw.backends.bodies import Span
+from s4gw.codec import (
+    FRAME_HEADER_SIZE,
+    PADDING_MAGIC,
+    CodecError,
+    CodecId,
+    FrameHeader,
+    FrameIndex,
+    decode_frame,
+    parse_frame_header,
+    stream_raw,
+)
+from s4gw.codec.frame import parse_padding_header
+from s4gw.objects.dictionaries import Dictionaries, DictionaryOf
 from s4gw.objects.errors import DamagedObject
 from s4gw.objects.layout import LayoutCache
 
 RUN_BYTES: Final = 4 * 1024 * 1024
 FRAMES_AHEAD: Final = 3
-ORIGINAL_FRAME_MAX: Final = 64 * 1024 * 1024
-"""We write 1 MiB frames; larger ones come from other writers and are bounded here."""
+AHEAD_BYTES: Final = 16 * 1024 * 1024
+"""Decoded bytes that wait; one frame may be more."""
+ORIGINAL_FRAME_MAX: Final = 256 * 1024 * 1024
+"""We write 1 MiB frames; S4 makes one of each part, and clients' parts have 5 to 64 MiB unless an object is huge."""
+CODED_MAX: Final = 64 * 1024 * 1024
+"""Unframed output of a codec that is decoded in memory."""
 RAW_BLOCK_BYTES: Final = 1024 * 1024
+
+_PASSTHROUGH: Final = CodecId.PASSTHROUGH.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +58,28 @@ class Reader:
 
     backend: Backend
     layouts: LayoutCache
+    dictionaries: Dictionaries
     pool: Executor
 
     def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
         """Give bytes ``[start, end)`` of the original in blocks, the first of them checked before this returns.
 
-        Raises: DamagedObject when stored bytes are damaged; once blocks have left, the iterator raises it instead,
-            and the connection has to be cut.
+        Raises: DamagedObject when stored bytes are damaged, ObjectChanged; once blocks have left, the iterator raises
+            it instead, and the connection has to be cut.
         """
         if start >= end:
             return iter(())
-        if not obj.meta.framed:
-            blocks = self._raw(obj, start, end)
-        elif obj.meta.frames == 1 and not obj.meta.parts:
+        meta = obj.meta
+        dictionary = self.dictionaries.of(bucket, obj) if meta.dictionary else None
+        if not meta.framed:
+            blocks = self._raw(obj, start, end) if meta.codec == _PASSTHROUGH else self._coded(obj, start, end)
+        elif meta.frames == 1 and not meta.parts:
             # PERF: most objects are one frame; no index, no generator, no thread.
             stored = memoryview(self.backend.read(obj, 0, obj.stored_size))
-            return iter((_cut(_decode(obj.key, stored, obj.size), 0, start, end),))
+            return iter((_cut(_decode(obj.key, stored, obj.size, dictionary), 0, start, end),))
         else:
             index = self.layouts.load(bucket, obj).index
-            blocks = self._framed(obj, index, start, end)
+            blocks = self._framed(obj, index, start, end, dictionary)
         return _primed(blocks)
 
     def _raw(self, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
@@ -62,51 +91,109 @@ class Reader:
                 raise DamagedObject(obj.key, "checksum of the whole")
             yield body if end - start == obj.size else body[start:end]
             return
-        for offset in range(start, end, RAW_BLOCK_BYTES):
-            yield self.backend.read(obj, offset, min(offset + RAW_BLOCK_BYTES, end))
+        with closing(self.backend.open_span(obj, start, end)) as span:
+            for offset in range(start, end, RAW_BLOCK_BYTES):
+                yield span.read(min(RAW_BLOCK_BYTES, end - offset))
 
-    def _framed(self, obj: StoredObject, index: FrameIndex, start: int, end: int) -> Iterator[bytes]:
-        span = index.covering(start, end)
-        position = span.original_start
-        ahead = span.last - span.first > 1
+    def _coded(self, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
+        """The bare output of one codec. What is too large to be held is decoded twice: to check, then to give."""
+        try:
+            codec = CodecId.from_label(obj.meta.codec)
+            if obj.size <= CODED_MAX and obj.stored_size <= CODED_MAX:
+                header = FrameHeader(codec, obj.size, obj.stored_size, obj.meta.crc32c or 0)
+                with closing(self.backend.open_span(obj, 0, obj.stored_size)) as span:
+                    stored = span.read(obj.stored_size)
+                body = memoryview(decode_frame(header, stored, original_size_max=CODED_MAX))
+                for offset in range(start, end, RAW_BLOCK_BYTES):
+                    yield bytes(body[offset : min(offset + RAW_BLOCK_BYTES, end)])
+                return
+            size = crc32c = 0
+            for block in self._stream(codec, obj):
+                size, crc32c = size + len(block), checksum.crc32c(block, crc32c)
+            if (size, crc32c) != (obj.size, obj.meta.crc32c):
+                raise DamagedObject(obj.key, "checksum of the whole")
+            position = 0
+            for block in self._stream(codec, obj):
+                if position < end and position + len(block) > start:
+                    yield _cut(block, position, start, end)
+                position += len(block)
+        except (CodecError, ValueError) as error:
+            raise DamagedObject(obj.key, type(error).__name__) from error
+
+    def _stream(self, codec: CodecId, obj: StoredObject) -> Iterator[bytes]:
+        with closing(self.backend.open_span(obj, 0, obj.stored_size)) as span:
+            yield from stream_raw(codec, _SpanFile(span, obj.stored_size))
+
+    def _framed(
+        self, obj: StoredObject, index: FrameIndex, start: int, end: int, dictionary: DictionaryOf | None
+    ) -> Iterator[bytes]:
+        found = index.covering(start, end)
+        position = found.original_start
+        ahead = found.last - found.first > 1
         pending: deque[tuple[int, Future[bytes]]] = deque()
-        for payload, original_size in self._frames(obj, index, span.first, span.last):
-            if not ahead:
-                yield _cut(_decode(obj.key, payload, original_size), position, start, end)
-                position += original_size
-                continue
-            pending.append((original_size, self.pool.submit(_decode, obj.key, payload, original_size)))
-            if len(pending) > FRAMES_AHEAD:
+        held = 0
+        with closing(self.backend.open_span(obj, found.stored_start, found.stored_end)) as span:
+            for payload, original_size in _frames(span, index, found.first, found.last):
+                if not ahead:
+                    yield _cut(_decode(obj.key, payload, original_size, dictionary), position, start, end)
+                    position += original_size
+                    continue
+                future = self.pool.submit(_decode, obj.key, payload, original_size, dictionary)
+                pending.append((original_size, future))
+                held += original_size
+                while len(pending) > FRAMES_AHEAD or (held > AHEAD_BYTES and len(pending) > 1):
+                    size, future = pending.popleft()
+                    yield _cut(future.result(), position, start, end)
+                    position += size
+                    held -= size
+            while pending:
                 size, future = pending.popleft()
                 yield _cut(future.result(), position, start, end)
                 position += size
-        while pending:
-            size, future = pending.popleft()
-            yield _cut(future.result(), position, start, end)
-            position += size
-
-    def _frames(self, obj: StoredObject, index: FrameIndex, first: int, last: int) -> Iterator[tuple[memoryview, int]]:
-        """Stored frames *first* to *last*, read in runs: (header and payload, original size)."""
-        number = first
-        while number < last:
-            start = index.frame(number).stored_start
-            end, until = start, number
-            while until < last and (until == number or end + index.stored_sizes[until] - start <= RUN_BYTES):
-                end, until = end + index.stored_sizes[until], until + 1
-            run = memoryview(self.backend.read(obj, start, end))
-            offset = 0
-            for each in range(number, until):
-                size = index.stored_sizes[each]
-                yield run[offset : offset + size], index.original_sizes[each]
-                offset += size
-            number = until
 
 
-def _decode(key: str, stored: memoryview, original_size: int) -> bytes:
-    """Decode and check one stored frame."""
+def _frames(span: Span, index: FrameIndex, first: int, last: int) -> Iterator[tuple[memoryview, int]]:
+    """Stored frames *first* to *last* of a *span* that begins with the first, read in runs: (bytes, original size)."""
+    number = first
+    while number < last:
+        size, until = 0, number
+        while until < last and (until == number or size + index.stored_sizes[until] <= RUN_BYTES):
+            size, until = size + index.stored_sizes[until], until + 1
+        run = memoryview(span.read(size))
+        offset = 0
+        for each in range(number, until):
+            stored_size = index.stored_sizes[each]
+            yield run[offset : offset + stored_size], index.original_sizes[each]
+            offset += stored_size
+        number = until
+
+
+class _SpanFile:
+    """A span as a file."""
+
+    def __init__(self, span: Span, size: int) -> None:
+        self._span = span
+        self._left = size
+
+    def read(self, size: int, /) -> bytes:
+        """Up to *size* bytes; none at the end."""
+        size = min(size, self._left)
+        self._left -= size
+        return self._span.read(size) if size else b""
+
+
+def _decode(key: str, stored: memoryview, original_size: int, dictionary: DictionaryOf | None = None) -> bytes:
+    """Decode and check one stored frame, which may have paddings before and after it."""
     try:
-        header = parse_frame_header(stored)
-        body = decode_frame(header, stored[FRAME_HEADER_SIZE:], original_size_max=ORIGINAL_FRAME_MAX)
+        offset = 0
+        while bytes(stored[offset : offset + 4]) == PADDING_MAGIC:
+            offset += parse_padding_header(stored, offset).stored_size
+        header = parse_frame_header(stored, offset)
+        end = offset + header.stored_size
+        if end < len(stored) and bytes(stored[end : end + 4]) != PADDING_MAGIC:
+            raise DamagedObject(key, "something stands after a frame")
+        payload = stored[offset + FRAME_HEADER_SIZE : end]
+        body = decode_frame(header, payload, dictionaries=dictionary, original_size_max=ORIGINAL_FRAME_MAX)
     except CodecError as error:
         raise DamagedObject(key, type(error).__name__) from error
     if len(body) != original_size:

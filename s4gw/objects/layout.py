@@ -58,6 +58,9 @@ class LayoutCache:
             index = FrameIndex()
             index.append(obj.size, obj.stored_size)
             return ObjectLayout(index, None)
+        found = self._backend.frames_of(obj)
+        if found is not None:
+            return ObjectLayout(*found)
         key = (bucket, obj.key, obj.version_id, obj.etag, str(obj.modified_ms), str(obj.stored_size))
         with self._lock:
             known = self._known.get(key)

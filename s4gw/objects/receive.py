@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from s4gw import checksum
-from s4gw.backends.base import Writer
+from s4gw.backends.bodies import Writer
 from s4gw.checksum import Algorithm
 from s4gw.codec import CodecId, Dispatcher, EncodedFrame, FrameIndex, Selection, encode_frame
 from s4gw.objects.buffers import BufferPool

@@ -19,6 +19,7 @@ from s4gw.checksum import Algorithm
 from s4gw.codec import CodecTotals, Dispatcher, Manifest, ManifestPart, encode_trailer
 from s4gw.objects import multipart
 from s4gw.objects.buffers import BufferPool
+from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
 from s4gw.objects.get import ObjectSource, Reader
 from s4gw.objects.layout import LayoutCache
@@ -62,7 +63,7 @@ class Objects:
         count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(count, "squish", initializer=_unpin)
         self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes))
-        self._reader = Reader(backend, LayoutCache(backend), self._pool)
+        self._reader = Reader(backend, LayoutCache(backend), Dictionaries(backend), self._pool)
 
     def close(self) -> None:
         """Let running work end and give the threads back."""
@@ -159,6 +160,7 @@ def copied_meta(source: ObjectMeta, wanted: ObjectMeta) -> ObjectMeta:
         codec=source.codec,
         crc32c=source.crc32c,
         parts=source.parts,
+        dictionary=source.dictionary,
     )
 
 

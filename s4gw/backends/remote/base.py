@@ -8,12 +8,18 @@ so that bytes of two objects never meet; `ObjectChanged` tells that it went away
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from s4gw.backends.base import NULL_VERSION, ObjectChanged, ObjectMeta, StoredObject
+from s4gw.backends.base import (
+    NULL_VERSION,
+    ObjectMeta,
+    StoredObject,
+)
+from s4gw.backends.bodies import ObjectChanged
 from s4gw.backends.remote import stored_meta
 from s4gw.backends.remote.buckets import Buckets
 from s4gw.backends.remote.client import Upstream
@@ -63,6 +69,24 @@ class Handle:
         return params
 
 
+class Pools:
+    """Threads of one process that wait for the upstream, started when first needed, so after any fork.
+
+    Attributes:
+        requests: For many small requests of one operation.
+        bodies: For parts on their way up; apart, so that a listing does not wait for them.
+    """
+
+    def __init__(self, *, requests: int = 32, bodies: int = 8) -> None:
+        self.requests = ThreadPoolExecutor(requests, "upstream")
+        self.bodies = ThreadPoolExecutor(bodies, "upload")
+
+    def close(self) -> None:
+        """Let running work end and give the threads back."""
+        self.requests.shutdown(wait=True, cancel_futures=True)
+        self.bodies.shutdown(wait=True, cancel_futures=True)
+
+
 class RemoteBase:
     """Access to the upstream.
 
@@ -77,6 +101,7 @@ class RemoteBase:
         self.owner = owner
         self.buckets = Buckets(upstream, owner=owner, region=region)
         self.layouts = LayoutCache()
+        self.pools = Pools()
 
     def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
         """Carry *operation* out upstream, in boto3's shapes. Raises: S3Error."""

@@ -1,0 +1,43 @@
+"""Bodies on their way into a backend and out of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from s4gw.s3.errors import ServiceUnavailable
+
+Buffer = bytes | bytearray | memoryview
+
+
+class ObjectChanged(ServiceUnavailable):
+    """The version that is being read is gone or was overwritten; looking again finds the new one.
+
+    Only backends that cannot hold on to a version raise it. A client that meets it is told to try again.
+    """
+
+
+class Writer(Protocol):
+    """Staged bytes: durable at the latest when they become an object or part, invisible until then."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
+    def write(self, *buffers: Buffer) -> None:
+        """Append *buffers* in order; they may be reused by the caller as soon as this returns.
+
+        Raises: ServiceUnavailable (disk full or failing; nothing becomes visible).
+        """
+
+    def abort(self) -> None:
+        """Give the bytes up. Harmless after a commit and when called twice."""
+
+
+class Span(Protocol):
+    """Stored bytes that are read in order."""
+
+    def read(self, size: int) -> bytes:
+        """The next *size* bytes, no fewer; the caller keeps them to a few MiB and asks for no more than there are."""
+
+    def close(self) -> None:
+        """Say that no more are wanted. Harmless when called twice."""
