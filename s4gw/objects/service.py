@@ -7,10 +7,11 @@ metadata) go to the backend directly: what it keeps beside a body already descri
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -40,6 +41,14 @@ class Written:
     codec: str
 
 
+class _Pool(ThreadPoolExecutor):
+    """Threads that work on in the context of whoever gives them work, so that logs know for which request."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As the executor's."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)
+
+
 def _unpin() -> None:
     """Let pool threads use every core, also where the worker's request threads are pinned to one."""
     if hasattr(os, "sched_setaffinity"):
@@ -61,7 +70,7 @@ class Objects:
     ) -> None:
         self.backend = backend
         count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(count, "squish", initializer=_unpin)
+        self._pool = _Pool(count, "squish", initializer=_unpin)
         self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes))
         self._reader = Reader(backend, LayoutCache(backend), Dictionaries(backend), self._pool)
 

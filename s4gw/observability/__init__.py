@@ -1,6 +1,18 @@
 """What the gateway tells about itself: logs and metrics."""
 
+from s4gw.observability.link import Link, begin, current
 from s4gw.observability.log import configure, get_logger, info_writer, shorten
 from s4gw.observability.metrics import Metrics, prepare_directory, worker_gone
 
-__all__ = ["Metrics", "configure", "get_logger", "info_writer", "prepare_directory", "shorten", "worker_gone"]
+__all__ = [
+    "Link",
+    "Metrics",
+    "begin",
+    "configure",
+    "current",
+    "get_logger",
+    "info_writer",
+    "prepare_directory",
+    "shorten",
+    "worker_gone",
+]

@@ -64,6 +64,18 @@ class _Tally:
         self.ratios = [0] * (len(RATIO_BUCKETS) + 1)
 
 
+class _Calls:
+    """What has happened under one operation and result at the upstream since the last publication."""
+
+    __slots__ = ("count", "latencies", "retries", "seconds")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.retries = 0
+        self.seconds = 0.0
+        self.latencies = [0] * (len(LATENCY_BUCKETS_S) + 1)
+
+
 class Metrics:
     """All metrics of one process. Safe to use from any of its threads.
 
@@ -106,11 +118,31 @@ class Metrics:
         self.disconnects = Counter(
             "s4_client_disconnects", "Requests whose client went away before the end.", registry=own
         )
+        self.upstream_requests = Counter(
+            "s4_upstream_requests", "Calls to the upstream, by outcome.", ("op", "result"), registry=own
+        )
+        self.upstream_retries = Counter(
+            "s4_upstream_retries", "Attempts of calls to the upstream after the first.", ("op",), registry=own
+        )
+        self.upstream_latency = Histogram(
+            "s4_upstream_latency_seconds",
+            "Time until the upstream's answer began, all attempts together.",
+            ("op",),
+            buckets=LATENCY_BUCKETS_S,
+            registry=own,
+        )
+        self.upstream_breaker = Gauge(
+            "s4_upstream_breaker_open",
+            "Workers that refuse requests because the upstream is down.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
         self.deferred = False
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
         self._in_flight = 0
         self._tallies: dict[tuple[str, str, str], _Tally] = {}
+        self._calls: dict[tuple[str, str], _Calls] = {}
         self._denial_buckets: set[str] = set()
 
     def request_started(self) -> None:
@@ -166,10 +198,22 @@ class Metrics:
         if not self.deferred:
             self.publish()
 
+    def upstream_done(self, operation: str, result: str, *, seconds: float, retries: int) -> None:
+        """Count one call to the upstream; *result* is "ok" or a bounded name of what went wrong."""
+        with self._lock:
+            calls = self._calls.get((operation, result))
+            if calls is None:
+                calls = self._calls[operation, result] = _Calls()
+            calls.count += 1
+            calls.retries += retries
+            calls.seconds += seconds
+            calls.latencies[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+
     def publish(self) -> None:
         """Put what has been counted where every process can read it."""
         with self._lock:
             tallies, self._tallies = self._tallies, {}
+            called, self._calls = self._calls, {}
             in_flight = self._in_flight
         with self._publishing:
             self.in_flight.set(in_flight)
@@ -182,6 +226,11 @@ class Metrics:
                     self.original_bytes.labels(codec).inc(tally.original)
                     self.stored_bytes.labels(codec).inc(tally.stored)
                     _add(self.ratio.labels(codec), tally.ratio_sum, tally.ratios)
+            for (operation, result), calls in called.items():
+                self.upstream_requests.labels(operation, result).inc(calls.count)
+                _add(self.upstream_latency.labels(operation), calls.seconds, calls.latencies)
+                if calls.retries:
+                    self.upstream_retries.labels(operation).inc(calls.retries)
 
     def policy_denied(self, action: str, bucket: str) -> None:
         """Count one request that policy refused."""

@@ -119,3 +119,17 @@ def test_a_new_run_counts_from_zero(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", CHILD, str(directory)], check=True, capture_output=True)
     names = {path.name for path in directory.iterdir()}
     assert (False, True, True) == ("counter_1.db" in names, "note.txt" in names, bool(done.stdout))
+
+
+def test_calls_to_the_upstream_are_counted() -> None:
+    """By operation and outcome, retries beside them."""
+    metrics = Metrics()
+    metrics.upstream_done("GetObject", "ok", seconds=0.003, retries=0)
+    metrics.upstream_done("GetObject", "SlowDown", seconds=0.5, retries=2)
+    found = samples(metrics.render())
+    assert (1, 1, 2, 2) == (
+        found["s4_upstream_requests_total[('op', 'GetObject'), ('result', 'ok')]"],
+        found["s4_upstream_requests_total[('op', 'GetObject'), ('result', 'SlowDown')]"],
+        found["s4_upstream_retries_total[('op', 'GetObject')]"],
+        found["s4_upstream_latency_seconds_count[('op', 'GetObject')]"],
+    )

@@ -26,7 +26,7 @@ from botocore.config import Config
 
 from s4gw.backends.remote.body import UpstreamBody
 from s4gw.backends.remote.breaker import Breaker
-from s4gw.backends.remote.errors import UpstreamUnavailable, translate
+from s4gw.backends.remote.errors import UpstreamUnavailable, label_of, translate
 from s4gw.s3.errors import InternalError, InvalidRequest, S3Error, ServiceUnavailable
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
@@ -80,7 +80,7 @@ class Answered:
     status: int
     """Of the answer, 0 when there was none."""
     code: str
-    """The upstream's error code or the failure's name; empty when all went well."""
+    """The upstream's error code or the failure's name, one of a bounded set; empty when all went well."""
     request_id: str
     """The upstream's."""
     attempts: int
@@ -196,7 +196,7 @@ class Upstream:
     ) -> S3Error:
         code = str(response.get("Error", {}).get("Code", ""))
         metadata = response.get("ResponseMetadata", {})
-        self._tell(operation, params, started, metadata, code or "Unknown")
+        self._tell(operation, params, started, metadata, label_of(code))
         return translate(code, metadata.get("HTTPStatusCode", 500), params, metadata.get("HTTPHeaders", {}))
 
     def _tell(

@@ -101,6 +101,14 @@ STATUSES: Final[Mapping[int, type[S3Error]]] = MappingProxyType(
 )
 """Status -> our class, for answers without a code that we know; HEAD has no body to hold one."""
 
+OTHER: Final = "Other"
+
+
+def label_of(code: str) -> str:
+    """What an upstream's *code* is counted as: its own name, when that is one of a bounded set."""
+    return code if code in CODES or code in OURS or code.isdigit() else OTHER
+
+
 _FACTS: Final[Mapping[type[S3Error], tuple[tuple[str, str], ...]]] = MappingProxyType(
     {
         errors.NoSuchBucket: (("BucketName", "Bucket"),),

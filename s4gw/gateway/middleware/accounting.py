@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from s4gw.observability import get_logger, info_writer, shorten
+from s4gw.observability import current, get_logger, info_writer, shorten
 
 if TYPE_CHECKING:
     import falcon
@@ -64,6 +64,8 @@ class Accounting:
         )
         if facts.error == "ClientDisconnected":
             self._metrics.disconnects.inc()
+        link = current()
+        reached = {} if link is None else {"upstream_requests": link.count, "upstream_ids": ",".join(link.ids)}
         self._write(
             {
                 "event": "request",
@@ -80,6 +82,7 @@ class Accounting:
                 "error": facts.error,
                 "access_key": req.access_key,
                 "request_id": req.request_id,
+                **reached,
             }
         )
 

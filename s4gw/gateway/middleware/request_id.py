@@ -6,6 +6,8 @@ import base64
 import os
 from typing import TYPE_CHECKING
 
+from s4gw.observability import begin
+
 if TYPE_CHECKING:
     import falcon
 
@@ -20,9 +22,12 @@ class RequestId:
 
     def __init__(self, services: Services) -> None:
         self._ids = services.ids
+        self._linked = services.upstream is not None
         self._host_id = base64.b64encode(os.urandom(HOST_ID_BYTES)).decode()
 
     def process_request(self, req: S3Request, resp: falcon.Response) -> None:
         req.request_id = self._ids()
+        if self._linked:
+            begin(req.request_id)
         resp.set_header("x-amz-request-id", req.request_id)
         resp.set_header("x-amz-id-2", self._host_id)
