@@ -22,7 +22,7 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, staged, translated
+from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, remember, staged, translated
 from s4gw.backends.embedded_errors import translate
 from s4gw.backends.embedded_multipart import EmbeddedMultipart
 from s4gw.backends.near import NearBackend
@@ -46,7 +46,9 @@ from s4gw.store import (
 )
 
 _DELETES_MAX: Final = 1000  # targets in one transaction, as many as one DeleteObjects may name
-_BUCKETS_MAX: Final = 1000  # bucket records remembered, each checked by its sequence before use
+_BUCKETS_MAX: Final = 1000
+_OBJECTS_MAX: Final = 4096
+"""Remembered in each worker, checked by `Store.generations` before use; an object is some 2 KiB, 4 with its body."""
 
 
 class EmbeddedBackend(EmbeddedMultipart, NearBackend):
@@ -84,6 +86,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
             inline_bytes=inline_bytes,
         )
         self._buckets: dict[str, tuple[int, BucketInfo]] = {}
+        self._current: dict[tuple[str, str], tuple[int, StoredObject]] = {}
 
     # -- life -----------------------------------------------------------------------------------------------------
     def check(self) -> None:
@@ -101,14 +104,14 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
 
     def get_bucket(self, bucket: str) -> BucketInfo:
         with translated():
-            generation = self._store.buckets_generation()
+            generations = self._store.generations()
+            generation = generations.buckets() if generations else 0
             known = self._buckets.get(bucket)
-            if known is not None and known[0] == generation >= 0:
+            if known is not None and known[0] == generation:
                 return known[1]
             info = rows.bucket_info(self._store.index.bucket(bucket))
-            if len(self._buckets) >= _BUCKETS_MAX:
-                self._buckets = {}
-            self._buckets[bucket] = (generation, info)
+            if generations:
+                remember(self._buckets, bucket, (generation, info), _BUCKETS_MAX)
             return info
 
     def create_bucket(self, info: BucketInfo) -> None:
@@ -155,11 +158,20 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         return made(key, outcome, size=size, etag=etag, meta=meta)
 
     def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+        encoded = key.encode()
         with translated():
-            index = self._store.index
-            if version_id is None:
-                return rows.stored_object(key, index.current(bucket, key.encode()))
-            return rows.stored_object(key, index.version(bucket, key.encode(), version_id))
+            if version_id is not None:
+                return rows.stored_object(key, self._store.index.version(bucket, encoded, version_id))
+            generations = self._store.generations()
+            # Asked for before the index: what changes in between counts as changed.
+            generation = generations.key(bucket, encoded) if generations else 0
+            known = self._current.get((bucket, key))
+            if known is not None and known[0] == generation:
+                return known[1]
+            found = rows.stored_object(key, self._store.index.current(bucket, encoded))
+            if generations:
+                remember(self._current, (bucket, key), (generation, found), _OBJECTS_MAX)
+            return found
 
     def read(self, obj: StoredObject, start: int, end: int) -> bytes:
         handle = obj.body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from s4gw.backends import embedded_rows as rows
 from s4gw.backends.base import (
@@ -15,6 +15,9 @@ from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.embedded_errors import translate
 from s4gw.s3.errors import InternalError
 from s4gw.store import NONCE_BYTES, Outcome, StagedBody, Store, StoreError, ops, version_id
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class _Translated:
@@ -93,3 +96,13 @@ def made(key: str, outcome: Outcome, *, size: int, etag: str, meta: ObjectMeta) 
         meta=meta,
         body=rows.Handle(outcome.seq),
     )
+
+
+def remember(known: dict[_Key, _Value], key: _Key, value: _Value, limit: int) -> None:
+    """Keep *value*, in place of the oldest where there are *limit* of them."""
+    if len(known) >= limit:
+        try:
+            del known[next(iter(known))]
+        except (KeyError, RuntimeError, StopIteration):
+            return  # another thread is at it: this one is not remembered
+    known[key] = value

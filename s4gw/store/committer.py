@@ -24,7 +24,7 @@ import msgspec
 from s4gw.store import apply_buckets, apply_objects, ops
 from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
-from s4gw.store.generation import Generation
+from s4gw.store.generation import Generations
 from s4gw.store.layout import RecordKind, head_bytes
 from s4gw.store.ops import PAYLOAD_BYTES_MAX, Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
 from s4gw.store.schema import BUSY_TIMEOUT_MS, flushed, open_writer
@@ -56,6 +56,8 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.Complete: apply_buckets.complete,
 }
 _CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning)
+_CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.Delete, ops.Complete)
+_CHANGE_UPLOADS: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload)
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -76,6 +78,33 @@ def apply_one(tables: Tables, operation: Operation, inline: bytes | None) -> Out
 
 def _say_nothing(_line: str) -> None:
     """Where nobody reads reports."""
+
+
+class _Changes:
+    """What one batch has changed of the things that workers remember."""
+
+    def __init__(self) -> None:
+        self._buckets = self._everything = False
+        self._keys: set[tuple[str, bytes]] = set()
+
+    def note(self, operation: Any) -> None:
+        """Take note of an operation that was applied; of one that is not in the tables above, as of everything."""
+        if isinstance(operation, _CHANGE_KEY):
+            self._keys.add((operation.bucket, operation.key))
+        elif isinstance(operation, _CHANGE_BUCKETS):
+            self._buckets = True
+        elif isinstance(operation, ops.Rename):
+            self._keys.update(((operation.bucket, operation.key), (operation.bucket, operation.new_key)))
+        elif not isinstance(operation, _CHANGE_UPLOADS):
+            self._everything = True
+
+    def tell(self, generations: Generations) -> None:
+        """Count up, after the commit and before any answer."""
+        if self._everything:
+            generations.everything_changed()
+        if self._buckets:
+            generations.buckets_changed()
+        generations.keys_changed(self._keys)
 
 
 class Committer:
@@ -111,9 +140,9 @@ class Committer:
         self._lock = threading.Lock()
         self._files: dict[int, AppendFile] = {}
         self._connection = open_writer(data_dir / "index.db")
-        self._generation = Generation(data_dir, writable=True)
-        self._generation.advance()  # what happened before this process is unknown to those who remember
-        self._buckets_changed = False
+        self._generations = Generations(data_dir, writable=True)
+        self._generations.everything_changed()  # what happened before this process is unknown to those who remember
+        self._changes = _Changes()
         self._background = Checkpointer(data_dir / "index.db") if background else None
         self._wal_pages = 0
         self._connection.set_wal_hook(self._wal_grown)
@@ -146,7 +175,7 @@ class Committer:
                 self._background.close()
             self.checkpoint(idle=True)
             self._connection.close()
-            self._generation.close()
+            self._generations.close()
             for file in self._files.values():
                 file.close()
             self._files.clear()
@@ -186,7 +215,7 @@ class Committer:
         journal_written = False
         try:
             tables.begin(int(self._clock() * 1000))
-            self._buckets_changed = False
+            self._changes = _Changes()
             entries: list[JournalEntry] = []
             placed = iter(self._append_payloads(requests))
             answers = [[self._apply(order, entries, placed) for order in request.orders] for request in requests]
@@ -201,8 +230,7 @@ class Committer:
             tables.write_state(self._volume, end)
             self._connection.execute("COMMIT")
             self._volume_end = end
-            if self._buckets_changed:
-                self._generation.advance()
+            self._changes.tell(self._generations)
         except (apsw.Error, Unavailable) as error:
             self._roll_back()
             # The journal record may be on the disk: what follows must not be in the same volume, or a rebuilt index
@@ -229,7 +257,6 @@ class Committer:
                     raise BadOperation("a payload goes with a small Put that has no extents")
                 operation = msgspec.structs.replace(operation, extents=[extent])
                 encoded = msgspec.Raw(_ENCODER.encode(operation))
-            self._buckets_changed = self._buckets_changed or isinstance(operation, _CHANGE_BUCKETS)
             outcome = apply_one(tables, operation, order.inline)
         except Refused as error:
             assert tables.last_seq == seq, "refused after it had written"
@@ -238,6 +265,7 @@ class Committer:
             return _refusal(BadOperation(str(error)))
         if tables.last_seq != seq:
             entries.append(JournalEntry(seq + 1, encoded))
+            self._changes.note(operation)
         return outcome
 
     def _roll_back(self) -> None:

@@ -19,7 +19,7 @@ import msgspec
 from s4gw.store.client import CommitterClient, ensure_running
 from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
 from s4gw.store.errors import REFUSALS, RecordDamaged, Refused, Unavailable
-from s4gw.store.generation import Generation
+from s4gw.store.generation import Generations
 from s4gw.store.index import IndexReader
 from s4gw.store.layout import EXTENT_BYTES_MAX, RecordKind
 from s4gw.store.lock import FileLock
@@ -157,7 +157,7 @@ class Store:
         self._opened: list[IndexReader | CommitterClient | AppendFile] = []
         self._reader = VolumeReader(self.data_dir)
         self._volume = 0
-        self._generation: Generation | None = None
+        self._generations: Generations | None = None
         # PERF: told of a fork, since asking for the process id at each use is a system call.
         itself = weakref.ref(self)
 
@@ -261,14 +261,14 @@ class Store:
             mine.index = self._kept(IndexReader(open_reader(path)))
         return mine.index
 
-    def buckets_generation(self) -> int:
-        """A number that changes with every change to a bucket; -1 while nobody tells."""
-        if self._generation is None:
+    def generations(self) -> Generations | None:
+        """Numbers that tell whether what is remembered is still so; None while nobody tells."""
+        if self._generations is None:
             try:
-                self._generation = Generation(self.data_dir)
+                self._generations = Generations(self.data_dir)
             except OSError:
-                return -1
-        return self._generation.read()
+                return None
+        return self._generations
 
     def read(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> bytes:
         """Bytes ``[start, end)`` of a body made of *runs* of extents. Raises: RecordDamaged."""
