@@ -18,6 +18,13 @@ class TruncatedFrame(CorruptFrame):
     """The input ended inside a frame."""
 
 
+class NotFramed(CorruptFrame):
+    """The body begins neither with a frame nor with a padding: it may well be an original that was stored as it is."""
+
+    def __init__(self) -> None:
+        super().__init__("not a framed object")
+
+
 class ChecksumMismatch(CorruptFrame):
     """The decoded bytes have another CRC-32C than the frame header says.
 

@@ -11,7 +11,7 @@ from typing import Final
 from s4gw.checksum import Buffer, crc32c
 from s4gw.codec.choice import Choice
 from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, Selection
-from s4gw.codec.errors import CodecError, CorruptFrame, FrameTooLarge, NoTrailer, TruncatedFrame
+from s4gw.codec.errors import CodecError, FrameTooLarge, NotFramed, NoTrailer
 from s4gw.codec.frame import FrameHeader, Padding, decode_frame, encode_frame
 from s4gw.codec.index import FrameIndex
 from s4gw.codec.layout import FRAME_BYTES, FRAME_HEADER_SIZE, FRAME_MAGIC, PADDING_MAGIC, CodecId
@@ -113,11 +113,12 @@ def decompress(data: Buffer, *, dictionaries: Dictionaries | None = None, size_m
         dictionaries: Gives zstd dictionaries by number, for frames of `CodecId.CPU_ZSTD_DICT`.
         size_max: Most bytes that the caller is ready to hold; None: as many as the frames declare.
 
-    Raises: CorruptFrame and its kin for damage; FrameTooLarge, past *size_max*; UnsupportedCodec; DictionaryMissing.
+    Raises: NotFramed; CorruptFrame and its kin for damage; FrameTooLarge, past *size_max*; UnsupportedCodec;
+        DictionaryMissing.
     """
     view = memoryview(data).cast("B")
     if not is_framed(view):
-        raise CorruptFrame("not a framed object") if len(view) else TruncatedFrame("an empty object has one frame")
+        raise NotFramed
     walker, headers, last = HeaderWalker(len(view)), [], None
     while not walker.done:
         site = walker.accept(view[walker.offset : walker.offset + walker.wanted])

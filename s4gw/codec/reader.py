@@ -12,11 +12,11 @@ import io
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from s4gw.checksum import Buffer
-from s4gw.codec.errors import CorruptFrame, CorruptSidecar, TrailerError, TruncatedFrame, UnsupportedSidecar
+from s4gw.codec.errors import CorruptFrame, CorruptSidecar, NotFramed, TrailerError, TruncatedFrame, UnsupportedSidecar
 from s4gw.codec.frame import FrameHeader, decode_frame, parse_frame_header
 from s4gw.codec.index import FrameEntry, FrameIndex
 from s4gw.codec.layout import FRAME_HEADER_SIZE, TRAILER_TAIL_BYTES
@@ -24,7 +24,7 @@ from s4gw.codec.pipeline import is_framed
 from s4gw.codec.registry import Dictionaries
 from s4gw.codec.sidecar import Sidecar, read_sidecar
 from s4gw.codec.trailer import NeedBytes, read_trailer
-from s4gw.codec.walk import HeaderWalker
+from s4gw.codec.walk import HeaderWalker, Site
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -225,7 +225,7 @@ def open_reader(  # noqa: PLR0913 - one argument per choice of the caller
     source: Seekable | ReadRange,
     *,
     size: int | None = None,
-    sidecar: Buffer | None = None,
+    sidecar: Callable[[], Buffer | None] | Buffer | None = None,
     dictionaries: Dictionaries | None = None,
     frame_bytes_max: int = FRAME_ORIGINAL_MAX,
     ahead_bytes: int = 0,
@@ -237,8 +237,9 @@ def open_reader(  # noqa: PLR0913 - one argument per choice of the caller
         source: A binary file that can seek (the caller closes it), or a function of start and end, half-open, that
             gives stored bytes.
         size: Bytes of the stored object; needed with a function.
-        sidecar: S4's index object (`<key>.s4index`), used where there is no trailer. The caller has compared its ETag
-            with the object's; its size is compared here, and one that does not fit is not used.
+        sidecar: S4's index object (`<key>.s4index`), or what gives it or None; used where several frames have no
+            trailer. The caller has compared its ETag with the object's; its size is compared here, and one that does
+            not fit is not used.
         dictionaries: Gives zstd dictionaries by number, for frames of `CodecId.CPU_ZSTD_DICT`.
         frame_bytes_max: Most bytes that a single frame may decode to.
         ahead_bytes: Stored bytes to read at once while reading goes on in order (0: only the frames asked for). Worth
@@ -246,22 +247,44 @@ def open_reader(  # noqa: PLR0913 - one argument per choice of the caller
         name: What to call it.
 
     Returns: The reader; closing it does not close *source*.
-    Raises: CorruptFrame and its kin, where the object is not framed or its headers make no sense; ValueError.
+    Raises: NotFramed; CorruptFrame and its kin, where trailer and headers make no sense; ValueError.
     """
     read_range = source if callable(source) else _ranges_of(source)
     if size is None:
         if callable(source):
             raise ValueError("a function of ranges needs the stored size beside it")
         size = source.seek(0, io.SEEK_END)
-    layout = Layout(_locate(read_range, size, sidecar))
+    tail = _Tail(read_range, size)
     return Reader(
-        read_range,
-        layout,
+        tail.read,
+        Layout(_locate(tail, sidecar)),
         dictionaries=dictionaries,
         frame_bytes_max=frame_bytes_max,
         ahead_bytes=ahead_bytes,
         name=name,
     )
+
+
+class _Tail:
+    """Stored bytes whose end is read first and kept, which is all of a small object."""
+
+    def __init__(self, read_range: ReadRange, size: int) -> None:
+        self._read_range = read_range
+        self.size = size
+        self.start = size
+        self._bytes = b""
+
+    def extend(self, size: int) -> bytes:
+        """Give the last *size* bytes."""
+        self.start = max(0, self.size - size)
+        self._bytes = self._read_range(self.start, self.size) if self.size else b""
+        return self._bytes
+
+    def read(self, start: int, end: int) -> bytes:
+        """Give a range, out of what is kept where that holds it."""
+        if start >= self.start:
+            return self._bytes[start - self.start : end - self.start]
+        return self._read_range(start, end)
 
 
 def _ranges_of(file: Seekable) -> ReadRange:
@@ -276,22 +299,28 @@ def _ranges_of(file: Seekable) -> ReadRange:
     return read_range
 
 
-def _locate(read_range: ReadRange, size: int, sidecar: Buffer | None) -> FrameIndex | Sidecar:
+def _locate(tail: _Tail, sidecar: Callable[[], Buffer | None] | Buffer | None) -> FrameIndex | Sidecar:
     wanted = TRAILER_TAIL_BYTES
     while True:
-        tail = read_range(max(0, size - wanted), size)
         try:
-            found = read_trailer(tail, size)
+            found = read_trailer(tail.extend(wanted), tail.size)
         except TrailerError:
             break
         if not isinstance(found, NeedBytes):
             return found.index
         wanted = found.size
-    if len(tail) == size and not is_framed(tail):
-        raise CorruptFrame("not a framed object")
-    if sidecar is not None and (known := _usable(sidecar, size)) is not None:
-        return known
-    return _walk(read_range, size)
+    walker = HeaderWalker(tail.size)
+    head = tail.read(0, walker.wanted)
+    if not is_framed(head):
+        raise NotFramed
+    sites = [walker.accept(head)]
+    if not walker.done and sidecar is not None:
+        data = sidecar() if callable(sidecar) else sidecar
+        if data is not None and (known := _usable(data, tail.size)) is not None:
+            return known
+    while not walker.done:
+        sites.append(walker.accept(tail.read(walker.offset, walker.offset + walker.wanted)))
+    return _walked(sites, tail.size)
 
 
 def _usable(data: Buffer, size: int) -> Sidecar | None:
@@ -304,11 +333,10 @@ def _usable(data: Buffer, size: int) -> Sidecar | None:
     return sidecar if fits and sidecar.encryption is None else None
 
 
-def _walk(read_range: ReadRange, size: int) -> Sidecar:
-    """Find every frame by its header; paddings between them are left out."""
-    walker, entries, original = HeaderWalker(size), array("Q"), 0
-    while not walker.done:
-        site = walker.accept(read_range(walker.offset, walker.offset + walker.wanted))
+def _walked(sites: Sequence[Site], size: int) -> Sidecar:
+    """An index of the frames that a walk found; paddings between them are left out."""
+    entries, original = array("Q"), 0
+    for site in sites:
         if isinstance(site.header, FrameHeader):
             entries.extend((original, site.header.original_size, site.offset, site.header.stored_size))
             original += site.header.original_size

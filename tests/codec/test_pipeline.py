@@ -16,8 +16,8 @@ from s4gw.codec import (
     CodecError,
     CodecId,
     Compressor,
-    CorruptFrame,
     FrameTooLarge,
+    NotFramed,
     TruncatedFrame,
     compress,
     decompress,
@@ -101,7 +101,7 @@ def test_other_buffers_are_taken() -> None:
 
 @pytest.mark.parametrize(
     ("stored", "error"),
-    [(b"", TruncatedFrame), (b"plain text", CorruptFrame), (b"S4F2", TruncatedFrame)],
+    [(b"", NotFramed), (b"plain text", NotFramed), (b"S4F2", TruncatedFrame)],
 )
 def test_what_is_not_framed_is_refused(stored: bytes, error: type[CodecError]) -> None:
     """An empty file is not an empty object: that has a frame."""
