@@ -22,6 +22,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from s4gw.backends.bodies import Span, Writer
+from s4gw.bucketconfig import DefaultRetention, LockChange, ObjectLock
 from s4gw.codec import FrameIndex, Manifest
 
 NULL_VERSION: Final = "null"
@@ -40,6 +41,8 @@ class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     region: str = "us-east-1"
     versioning: Versioning = ""
+    object_lock: DefaultRetention | None = None
+    """None: no version here can be locked. Once set it stays, and so does versioning."""
     configs: Mapping[str, bytes] = {}
     """Sub-resource name ("policy", "acl", "tagging", "cors" ...) -> the document as stored."""
 
@@ -75,6 +78,8 @@ class ObjectMeta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Headers that are an upstream's matter (encryption, ACL, Object Lock, restore ...), lower-case names. In what a
     backend is given: as the client sent them; in what it gives back: as the upstream answered, fit for the client.
     Always empty where the gateway itself is the store."""
+    lock: ObjectLock | None = None
+    """Of a write: the lock asked for. Of a version that was looked up: the lock that it has; listings do not tell."""
 
 
 class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +126,8 @@ class DeleteTarget(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     version_id: str | None = None
     conditions: Conditions = NO_CONDITIONS
+    bypass: bool = False
+    """Go against GOVERNANCE: asked for, and allowed to the caller."""
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +217,11 @@ class Backend(Protocol):
     def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
         """Store (None: remove) one sub-resource document. Raises: NoSuchBucket."""
 
-    def set_versioning(self, bucket: str, state: Versioning) -> None: ...
+    def set_versioning(self, bucket: str, state: Versioning) -> None:
+        """Raises: NoSuchBucket, InvalidBucketState (Object Lock needs the versions)."""
+
+    def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
+        """Make locks possible, for good, and set what new versions get. Raises: InvalidBucketState (no versioning)."""
 
     # -- objects --------------------------------------------------------------------------------------------------
     def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
@@ -229,7 +240,8 @@ class Backend(Protocol):
     ) -> StoredObject:
         """Make the staged *body* the current version of *key*, durably, in one step.
 
-        Raises: NoSuchBucket, NoSuchKey (If-Match on nothing), PreconditionFailed, ConditionalRequestConflict.
+        Raises: NoSuchBucket, NoSuchKey (If-Match on nothing), PreconditionFailed, ConditionalRequestConflict,
+            InvalidRequest (a lock where none is possible).
         """
 
     def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
@@ -289,9 +301,15 @@ class Backend(Protocol):
         """Move the current version of *key* to *new_key* in one transaction (RenameObject)."""
 
     def update_meta(self, bucket: str, obj: StoredObject, meta: ObjectMeta) -> None:
-        """Replace the metadata of exactly this version (tags, ACL); its modification time stays.
+        """Replace the metadata of exactly this version (tags, ACL), but not its lock; its modification time stays.
 
         Raises: NoSuchKey when that version is gone or was overwritten since *obj* was read.
+        """
+
+    def set_lock(self, bucket: str, obj: StoredObject, change: LockChange) -> None:
+        """Change the lock of exactly this version, as far as its present lock allows.
+
+        Raises: NoSuchKey (it is gone), InvalidRequest (no locks here), AccessDenied (it would get weaker).
         """
 
     def list_objects(

@@ -26,6 +26,7 @@ from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, remember, s
 from s4gw.backends.embedded_errors import translate
 from s4gw.backends.embedded_multipart import EmbeddedMultipart
 from s4gw.backends.near import NearBackend
+from s4gw.bucketconfig import DefaultRetention, LockChange
 from s4gw.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -37,6 +38,7 @@ from s4gw.store import (
     INLINE_BYTES,
     VOLUME_BYTES,
     BucketExists,
+    LockDefault,
     NoBucket,
     Outcome,
     Refused,
@@ -116,7 +118,13 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
 
     def create_bucket(self, info: BucketInfo) -> None:
         operation = ops.CreateBucket(
-            info.name, info.owner, info.created_ms, info.region, info.versioning, dict(info.configs)
+            info.name,
+            info.owner,
+            info.created_ms,
+            info.region,
+            info.versioning,
+            dict(info.configs),
+            rows.lock_default(info.object_lock),
         )
         try:
             self.submit(operation)
@@ -133,6 +141,9 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
 
     def set_versioning(self, bucket: str, state: Versioning) -> None:
         self.submit(ops.SetVersioning(bucket, state))
+
+    def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
+        self.submit(ops.PutLock(bucket, LockDefault(default.mode, default.days, default.years)))
 
     # -- objects --------------------------------------------------------------------------------------------------
     def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
@@ -152,7 +163,8 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
     ) -> StoredObject:
         document, facts = rows.encode_meta(meta)
         when = rows.when_of(conditions)
-        operation = ops.Put(bucket, key.encode(), [], size, etag, document, facts, nonce(), when)
+        lock = rows.lock_of(meta)
+        operation = ops.Put(bucket, key.encode(), [], size, etag, document, facts, nonce(), when, lock)
         with translated():
             outcome = self._store.put(operation, staged(body))
         return made(key, outcome, size=size, etag=etag, meta=meta)
@@ -161,14 +173,14 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         encoded = key.encode()
         with translated():
             if version_id is not None:
-                return rows.stored_object(key, self._store.index.version(bucket, encoded, version_id))
+                return rows.looked_up(key, self._store.index.version(bucket, encoded, version_id), self._store.index)
             generations = self._store.generations()
             # Asked for before the index: what changes in between counts as changed.
             generation = generations.key(bucket, encoded) if generations else 0
             known = self._current.get((bucket, key))
             if known is not None and known[0] == generation:
                 return known[1]
-            found = rows.stored_object(key, self._store.index.current(bucket, encoded))
+            found = rows.looked_up(key, self._store.index.current(bucket, encoded), self._store.index)
             if generations:
                 remember(self._current, (bucket, key), (generation, found), _OBJECTS_MAX)
             return found
@@ -188,7 +200,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         for first in range(0, len(targets), _DELETES_MAX):
             page = targets[first : first + _DELETES_MAX]
             operations = [
-                (ops.Delete(bucket, t.key.encode(), t.version_id, nonce(), rows.when_of(t.conditions)), None)
+                (ops.Delete(bucket, t.key.encode(), t.version_id, nonce(), rows.when_of(t.conditions), t.bypass), None)
                 for t in page
             ]
             with translated():
@@ -212,7 +224,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         document, facts = rows.encode_meta(meta)
         operation = ops.Copy(
             source_bucket, source.key.encode(), _seq(source), bucket, key.encode(), document, facts, nonce(),
-            rows.when_of(conditions),
+            rows.when_of(conditions), rows.lock_of(meta),
         )  # fmt: skip
         return made(key, self.submit(operation), size=source.size, etag=source.etag, meta=meta)
 
@@ -231,6 +243,11 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
     def update_meta(self, bucket: str, obj: StoredObject, meta: ObjectMeta) -> None:
         document, facts = rows.encode_meta(meta)
         self.submit(ops.SetMeta(bucket, obj.key.encode(), _seq(obj), document, facts))
+
+    def set_lock(self, bucket: str, obj: StoredObject, change: LockChange) -> None:
+        mode, until_ms = change.retention or (None, 0)
+        operation = ops.SetLock(bucket, obj.key.encode(), _seq(obj), mode, until_ms, change.hold, change.bypass)
+        self.submit(operation)
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000

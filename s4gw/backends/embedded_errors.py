@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Final
 
 from s4gw.s3.errors import (
+    AccessDenied,
     BucketAlreadyExists,
     BucketNotEmpty,
     InternalError,
+    InvalidBucketState,
     InvalidPart,
+    InvalidRequest,
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
@@ -19,6 +22,10 @@ from s4gw.s3.errors import (
     ServiceUnavailable,
 )
 from s4gw.store import errors
+
+LOCKED_MESSAGE: Final = "Access Denied because object protected by object lock."
+NO_LOCK_MESSAGE: Final = "Bucket is missing Object Lock Configuration"
+"""Both as S3 words them."""
 
 _RETRY_S: Final = "1"  # a committer that was killed is back within a second
 
@@ -31,6 +38,9 @@ _REFUSALS: Final[dict[type[errors.Refused], Callable[[str], S3Error]]] = {
     errors.NoUpload: lambda fact: NoSuchUpload(UploadId=fact),
     errors.NoPart: lambda fact: InvalidPart(PartNumber=fact),
     errors.PreconditionMissed: lambda fact: PreconditionFailed(Condition=fact),
+    errors.Locked: lambda _: AccessDenied(LOCKED_MESSAGE),
+    errors.NoLock: lambda _: InvalidRequest(NO_LOCK_MESSAGE),
+    errors.BadState: InvalidBucketState,
     errors.NoSpace: lambda _: _unavailable(),
     errors.BadOperation: lambda _: InternalError(),
 }

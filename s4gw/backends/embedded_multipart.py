@@ -110,7 +110,7 @@ class EmbeddedMultipart(EmbeddedBase):
         chosen = [(part.number, _part_seq(part, upload_id)) for part in parts]
         operation = ops.Complete(
             bucket, key.encode(), upload_id, chosen, extents, size, etag, document, facts, nonce(),
-            rows.when_of(conditions),
+            rows.when_of(conditions), rows.lock_of(meta),
         )  # fmt: skip
         outcome = self.submit(operation, None if parts else inline)
         return made(key, outcome, size=size, etag=etag, meta=meta)

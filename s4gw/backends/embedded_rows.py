@@ -16,12 +16,16 @@ from s4gw.backends.base import (
     Upload,
     Versioning,
 )
+from s4gw.bucketconfig import DefaultRetention, ObjectLock
 from s4gw.store import (
+    FLAG_LOCKED,
     FLAG_MARKER,
     BucketRecord,
     CompletedRecord,
     IndexReader,
     ListedVersion,
+    Lock,
+    LockDefault,
     PartRecord,
     Store,
     UploadRecord,
@@ -37,6 +41,7 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _META: Final = msgspec.msgpack.Decoder(ObjectMeta)
 _UPLOAD: Final = msgspec.msgpack.Decoder(Upload)
 _PART: Final = msgspec.msgpack.Decoder(PartInfo)
+_LOCK_DEFAULT: Final = msgspec.msgpack.Decoder(LockDefault)
 _CONFIGS: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 
 
@@ -73,6 +78,8 @@ def encode_meta(meta: ObjectMeta) -> tuple[bytes, bytes]:
         checksums=dict.fromkeys(meta.checksums, ""),
         checksum_type=meta.checksum_type,
     )
+    if meta.lock is not None:  # kept by the store, which enforces it
+        meta = msgspec.structs.replace(meta, lock=None)
     return _ENCODER.encode(meta), _ENCODER.encode(shown)
 
 
@@ -88,6 +95,24 @@ def when_of(conditions: Conditions) -> When | None:
     return When(conditions.if_match, conditions.if_none_match, conditions.if_size, conditions.if_modified_s)
 
 
+def lock_of(meta: ObjectMeta) -> Lock | None:
+    """The lock that a write asks for, as the store takes it."""
+    lock = meta.lock
+    return None if lock is None else Lock(lock.mode, lock.until_ms, lock.hold)
+
+
+def lock_default(default: DefaultRetention | None) -> LockDefault | None:
+    """The store's form of a bucket's default."""
+    return None if default is None else LockDefault(default.mode, default.days, default.years)
+
+
+def _object_lock(stored: bytes | None) -> DefaultRetention | None:
+    if stored is None:
+        return None
+    default = _LOCK_DEFAULT.decode(stored)
+    return DefaultRetention(default.mode, default.days, default.years)
+
+
 def bucket_info(row: BucketRecord) -> BucketInfo:
     """A bucket."""
     return BucketInfo(
@@ -96,6 +121,7 @@ def bucket_info(row: BucketRecord) -> BucketInfo:
         created_ms=row.created_ms,
         region=row.region,
         versioning=_VERSIONING[row.versioning],
+        object_lock=_object_lock(row.lock),
         configs=_CONFIGS.decode(row.configs),
     )
 
@@ -117,6 +143,16 @@ def stored_object(key: str, row: VersionRecord) -> StoredObject:
         meta=EMPTY_META if row.meta is None else _META.decode(row.meta),
         body=Handle(row.seq, row.extents or b"", row.inline),
     )
+
+
+def looked_up(key: str, row: VersionRecord, index: IndexReader) -> StoredObject:
+    """A version with its handle and its lock."""
+    obj = stored_object(key, row)
+    if not row.flags & FLAG_LOCKED:
+        return obj
+    lock = index.lock(row.seq)
+    meta = msgspec.structs.replace(obj.meta, lock=ObjectLock(lock.mode, lock.until_ms, lock.hold))
+    return msgspec.structs.replace(obj, meta=meta)
 
 
 def completed_object(key: str, row: CompletedRecord) -> StoredObject:

@@ -21,11 +21,14 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.bodies import Writer
+from s4gw.backends.embedded_errors import NO_LOCK_MESSAGE
 from s4gw.backends.memory_core import MemoryWriter, taken
 from s4gw.backends.memory_multipart import MemoryMultipart
 from s4gw.backends.memory_rules import (
     BucketRow,
+    changed_lock,
     check_delete,
+    check_removal,
     check_write,
     find,
     latest,
@@ -33,11 +36,14 @@ from s4gw.backends.memory_rules import (
     rolled_up,
 )
 from s4gw.backends.near import NearBackend
+from s4gw.bucketconfig import DefaultRetention, LockChange
 from s4gw.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
     InternalError,
+    InvalidBucketState,
+    InvalidRequest,
     NoSuchKey,
     NoSuchVersion,
     S3Error,
@@ -93,7 +99,16 @@ class MemoryBackend(MemoryMultipart, NearBackend):
     def set_versioning(self, bucket: str, state: Versioning) -> None:
         with self._lock:
             row = self._bucket(bucket)
+            if row.info.object_lock is not None and state != "Enabled":
+                raise InvalidBucketState
             row.info = msgspec.structs.replace(row.info, versioning=state)
+
+    def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
+        with self._lock:
+            row = self._bucket(bucket)
+            if row.info.versioning != "Enabled":
+                raise InvalidBucketState
+            row.info = msgspec.structs.replace(row.info, object_lock=default)
 
     # -- objects --------------------------------------------------------------------------------------------------
     def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
@@ -183,17 +198,33 @@ class MemoryBackend(MemoryMultipart, NearBackend):
             if key == new_key:
                 return
             data = source.body if isinstance(source.body, bytes) else b""
-            self._add(row, new_key, data, size=source.size, etag=source.etag, meta=source.meta)
+            meta = msgspec.structs.replace(source.meta, lock=None)
+            self._add(row, new_key, data, size=source.size, etag=source.etag, meta=meta)
             self._delete(row, DeleteTarget(key=key))
 
     def update_meta(self, bucket: str, obj: StoredObject, meta: ObjectMeta) -> None:
         with self._lock:
-            versions = self._bucket(bucket).keys.get(obj.key, [])
-            for place, version in enumerate(versions):
-                if version.version_id == obj.version_id and version.body is obj.body:
-                    versions[place] = msgspec.structs.replace(version, meta=meta)
-                    return
-            raise NoSuchKey(Key=obj.key)
+            versions, place = self._place(bucket, obj)
+            kept = msgspec.structs.replace(meta, lock=versions[place].meta.lock)
+            versions[place] = msgspec.structs.replace(versions[place], meta=kept)
+
+    def set_lock(self, bucket: str, obj: StoredObject, change: LockChange) -> None:
+        with self._lock:
+            if self._bucket(bucket).info.object_lock is None:
+                raise InvalidRequest(NO_LOCK_MESSAGE)
+            versions, place = self._place(bucket, obj)
+            meta = versions[place].meta
+            lock = changed_lock(meta.lock, change, self._now_ms())
+            meta = msgspec.structs.replace(meta, lock=lock)
+            versions[place] = msgspec.structs.replace(versions[place], meta=meta)
+
+    def _place(self, bucket: str, obj: StoredObject) -> tuple[list[StoredObject], int]:
+        """Versions of the object's key, and which of them is this very one. Raises: NoSuchKey."""
+        versions = self._bucket(bucket).keys.get(obj.key, [])
+        for place, version in enumerate(versions):
+            if version.version_id == obj.version_id and version.body is obj.body:
+                return versions, place
+        raise NoSuchKey(Key=obj.key)
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
@@ -237,6 +268,8 @@ class MemoryBackend(MemoryMultipart, NearBackend):
         key, named = target.key, target.version_id
         doomed = latest(row, key) if named is None else find(row, key, named)
         check_delete(doomed, target.conditions)
+        if named is not None:
+            check_removal(doomed, self._now_ms(), bypass=target.bypass)
         if named is None and row.info.versioning:
             marker = self._add(row, key, b"", size=0, etag="", meta=ObjectMeta(), delete_marker=True)
             return Deleted(key=key, delete_marker=True, marker_version_id=marker.version_id)

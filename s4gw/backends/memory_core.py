@@ -14,7 +14,7 @@ from s4gw.backends.base import (
     StoredObject,
 )
 from s4gw.backends.bodies import Buffer, Writer
-from s4gw.backends.memory_rules import BucketRow, UploadRow
+from s4gw.backends.memory_rules import BucketRow, UploadRow, lock_for_new
 from s4gw.s3.errors import InternalError, NoSuchBucket, NoSuchUpload
 
 
@@ -88,6 +88,9 @@ class MemoryCore:
         meta: ObjectMeta,
         delete_marker: bool = False,
     ) -> StoredObject:
+        lock = None if delete_marker else lock_for_new(row.info, meta.lock, self._now_ms())
+        if lock != meta.lock:
+            meta = msgspec.structs.replace(meta, lock=lock)
         obj = StoredObject(
             key=key,
             version_id=self._version_id(row),

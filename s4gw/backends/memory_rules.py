@@ -8,7 +8,10 @@ from typing import TypeVar
 import msgspec
 
 from s4gw.backends.base import BucketInfo, Conditions, ListPage, PartInfo, StoredObject, Upload
-from s4gw.s3.errors import NoSuchKey, PreconditionFailed
+from s4gw.backends.embedded_errors import LOCKED_MESSAGE, NO_LOCK_MESSAGE
+from s4gw.bucketconfig import LockChange, ObjectLock
+from s4gw.s3.errors import AccessDenied, InvalidRequest, NoSuchKey, PreconditionFailed
+from s4gw.store import Lock, LockDefault, locks
 
 T = TypeVar("T")
 
@@ -72,6 +75,37 @@ def check_delete(doomed: StoredObject | None, conditions: Conditions) -> None:
         raise PreconditionFailed(Condition="x-amz-if-match-size")
     if conditions.if_modified_s is not None and conditions.if_modified_s != doomed.modified_ms // 1000:
         raise PreconditionFailed(Condition="x-amz-if-match-last-modified-time")
+
+
+def lock_for_new(info: BucketInfo, asked: ObjectLock | None, now_ms: int) -> ObjectLock | None:
+    """The lock of a version made now. Raises: InvalidRequest."""
+    if info.object_lock is None:
+        if asked is not None and asked != ObjectLock():
+            raise InvalidRequest(NO_LOCK_MESSAGE)
+        return None
+    default = LockDefault(info.object_lock.mode, info.object_lock.days, info.object_lock.years)
+    lock = locks.for_new(default, None if asked is None else _lock(asked), now_ms)
+    return None if lock == locks.UNLOCKED else ObjectLock(lock.mode, lock.until_ms, lock.hold)
+
+
+def check_removal(doomed: StoredObject | None, now_ms: int, *, bypass: bool) -> None:
+    """Raises: AccessDenied, while a lock keeps the version."""
+    if doomed is not None and locks.keeps(_lock(doomed.meta.lock), now_ms, bypass=bypass):
+        raise AccessDenied(LOCKED_MESSAGE)
+
+
+def changed_lock(held: ObjectLock | None, change: LockChange, now_ms: int) -> ObjectLock | None:
+    """The lock after a change. Raises: AccessDenied."""
+    lock = held or ObjectLock()
+    mode, until_ms = change.retention or (lock.mode, lock.until_ms)
+    if change.retention and not locks.may_change(_lock(lock), mode, until_ms, now_ms, bypass=change.bypass):
+        raise AccessDenied(LOCKED_MESSAGE)
+    changed = ObjectLock(mode, until_ms, lock.hold if change.hold is None else change.hold)
+    return None if changed == ObjectLock() else changed
+
+
+def _lock(lock: ObjectLock | None) -> Lock:
+    return locks.UNLOCKED if lock is None else Lock(lock.mode, lock.until_ms, lock.hold)
 
 
 def rolled_up(

@@ -6,6 +6,7 @@ Pure: documents arrive and leave boto3-shaped or as stored bytes; errors are S3'
 from s4gw.bucketconfig import tagging
 from s4gw.bucketconfig.cors import CorsRule, cors_headers, parse_cors, preflight_headers, stored_cors
 from s4gw.bucketconfig.documents import dump_document, load_document
+from s4gw.bucketconfig.object_lock import DefaultRetention, LockChange, ObjectLock
 from s4gw.bucketconfig.ownership import check_ownership, ownership_document, parse_ownership, stored_ownership
 from s4gw.bucketconfig.public_access_block import (
     PublicAccessBlock,
@@ -19,6 +20,9 @@ from s4gw.bucketconfig.versioning import parse_versioning
 __all__ = [
     "SUB_RESOURCES",
     "CorsRule",
+    "DefaultRetention",
+    "LockChange",
+    "ObjectLock",
     "PublicAccessBlock",
     "SubResource",
     "check_ownership",

@@ -120,6 +120,8 @@ def _rule(raw: Mapping[str, Any]) -> CorsRule:
             if pattern.count("*") > 1:
                 raise InvalidRequest(f'{what} "{pattern}" can not have more than one wildcard.')
     age = raw.get("MaxAgeSeconds")
+    if age is not None and age < 0:
+        raise MalformedXML
     return CorsRule(origins, methods, headers, tuple(raw.get("ExposeHeaders") or ()), age)
 
 

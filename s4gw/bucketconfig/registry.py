@@ -82,6 +82,12 @@ _TABLE: Final = (
         "DeleteBucketOwnershipControls",
         OwnershipControlsNotFoundError,
     ),
+    SubResource(
+        "object-lock",
+        "GetObjectLockConfiguration",
+        "PutObjectLockConfiguration",
+        missing=ObjectLockConfigurationNotFoundError,
+    ),
     SubResource("policy", "GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy", NoSuchBucketPolicy),
     SubResource(
         "publicAccessBlock",
@@ -126,13 +132,6 @@ _TABLE: Final = (
         "GetBucketNotificationConfiguration",
         "PutBucketNotificationConfiguration",
         refused="Events are not sent.",
-    ),
-    SubResource(
-        "object-lock",
-        "GetObjectLockConfiguration",
-        "PutObjectLockConfiguration",
-        missing=ObjectLockConfigurationNotFoundError,
-        refused="Object Lock is not enforced yet; locked objects could be deleted.",
     ),
     SubResource(
         "replication",

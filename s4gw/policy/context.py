@@ -7,11 +7,14 @@ when a condition tests them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 from urllib.parse import parse_qsl, unquote
+
+from s4gw.s3 import parse_iso8601
 
 
 class Caller(Protocol):
@@ -102,6 +105,16 @@ def _principal_arn(context: Context) -> tuple[str, ...] | None:
     return None if caller.anonymous else (f"arn:aws:iam::{caller.owner_id}:user/{caller.name}",)
 
 
+def _remaining_days(context: Context) -> tuple[str, ...] | None:
+    """Days until the retention that is asked for would end; a day that has begun counts."""
+    try:
+        until = parse_iso8601(context.headers["x-amz-object-lock-retain-until-date"]).timestamp()
+    except (KeyError, ValueError):
+        return None
+    return (str(math.ceil((until - context.now) / _DAY_S)),)
+
+
+_DAY_S: Final = 86_400
 _AUTH_TYPES: Final = {"header": "REST-HEADER", "presigned": "REST-QUERY-STRING", "post": "POST"}
 
 _KEYS: Final[Mapping[str, Source]] = {
@@ -121,6 +134,7 @@ _KEYS: Final[Mapping[str, Source]] = {
     "s3:if-match": _header("if-match"),
     "s3:if-none-match": _header("if-none-match"),
     "s3:max-keys": _parameter("max-keys"),
+    "s3:object-lock-remaining-retention-days": _remaining_days,
     "s3:object-lock-legal-hold": _header("x-amz-object-lock-legal-hold"),
     "s3:object-lock-mode": _header("x-amz-object-lock-mode"),
     "s3:object-lock-retain-until-date": _header("x-amz-object-lock-retain-until-date"),

@@ -45,7 +45,7 @@ from s4gw.s3.multipart import (
 from s4gw.s3.names import check_bucket_name, check_key
 from s4gw.s3.operation import ROUTED, Operation, Scope, match
 from s4gw.s3.range import ByteRange, parse_copy_range, parse_range
-from s4gw.s3.scalars import as_datetime, http_date, iso8601, parse_http_date
+from s4gw.s3.scalars import as_datetime, http_date, iso8601, parse_http_date, parse_iso8601
 from s4gw.s3.uri import CopySource, bucket_from_host, parse_copy_source, split_path, split_query, split_target
 from s4gw.s3.xml_write import error_document, escape
 
@@ -101,6 +101,7 @@ __all__ = [
     "parse_copy_range",
     "parse_copy_source",
     "parse_http_date",
+    "parse_iso8601",
     "parse_range",
     "quoted",
     "read_request",

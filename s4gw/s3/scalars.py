@@ -119,6 +119,13 @@ def _read_string(shape: Shape, text: str) -> str:
     return text
 
 
+def _read_integer(shape: Shape, text: str) -> int:
+    """Documents may say a negative number where S3 has an error of its own for it; whoever uses the value checks."""
+    if shape.minimum is None and text.strip().startswith("-"):
+        return -parse_integer(text.strip()[1:])
+    return parse_integer(text, shape.minimum, shape.maximum)
+
+
 def _read_timestamp(shape: Shape, text: str) -> datetime:
     if shape.timestamp_format == "iso8601":
         return parse_iso8601(text)
@@ -131,7 +138,7 @@ def _read_timestamp(shape: Shape, text: str) -> datetime:
 READ: Final[Mapping[Kind, Callable[[Shape, str], Any]]] = MappingProxyType(
     {
         Kind.STRING: _read_string,
-        Kind.INTEGER: lambda shape, text: parse_integer(text, shape.minimum, shape.maximum),
+        Kind.INTEGER: _read_integer,
         Kind.BOOLEAN: lambda _shape, text: parse_boolean(text),
         Kind.TIMESTAMP: _read_timestamp,
     }

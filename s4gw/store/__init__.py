@@ -3,16 +3,19 @@
 It knows keys, bodies and opaque metadata, neither S3 nor codecs.
 """
 
-from s4gw.store import errors, ops
+from s4gw.store import errors, locks, ops
 from s4gw.store.client import ensure_running
 from s4gw.store.committer import VOLUME_BYTES
 from s4gw.store.engine import StagedBody, Store
 from s4gw.store.errors import (
+    BadState,
     BucketExists,
     BucketNotEmpty,
     DataDirError,
+    Locked,
     NoBucket,
     NoKey,
+    NoLock,
     NoPart,
     NoSpace,
     NoUpload,
@@ -33,16 +36,18 @@ from s4gw.store.index import (
     UploadRecord,
     VersionRecord,
 )
-from s4gw.store.ops import FLAG_MARKER, NONCE_BYTES, Outcome, When, version_id
+from s4gw.store.ops import FLAG_LOCKED, FLAG_MARKER, NONCE_BYTES, Lock, LockDefault, Outcome, When, version_id
 from s4gw.store.recovery import INLINE_BYTES, rebuild_index
 from s4gw.store.schema import unpack_runs
 from s4gw.store.volume import Extent
 
 __all__ = [
+    "FLAG_LOCKED",
     "FLAG_MARKER",
     "INLINE_BYTES",
     "NONCE_BYTES",
     "VOLUME_BYTES",
+    "BadState",
     "BucketExists",
     "BucketNotEmpty",
     "BucketRecord",
@@ -51,8 +56,12 @@ __all__ = [
     "Extent",
     "IndexReader",
     "ListedVersion",
+    "Lock",
+    "LockDefault",
+    "Locked",
     "NoBucket",
     "NoKey",
+    "NoLock",
     "NoPart",
     "NoSpace",
     "NoUpload",
@@ -72,6 +81,7 @@ __all__ = [
     "When",
     "ensure_running",
     "errors",
+    "locks",
     "ops",
     "rebuild_index",
     "unpack_runs",

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from s4gw.store import locks
 from s4gw.store.apply_objects import add_version, check_write, new_version
-from s4gw.store.errors import BadOperation, BucketExists, BucketNotEmpty, NoBucket, NoPart, NoUpload
+from s4gw.store.errors import BadOperation, BadState, BucketExists, BucketNotEmpty, NoBucket, NoPart, NoUpload
 from s4gw.store.ops import (
     AbortUpload,
     Complete,
@@ -28,14 +29,25 @@ REMEMBER_COMPLETED_MS: Final = 24 * 3600 * 1000
 
 def create_bucket(tables: Tables, op: CreateBucket, _inline: bytes | None) -> Outcome:
     """Refused when the name is taken, with the owner as the fact."""
+    if op.lock is not None and not (op.versioning == "Enabled" and locks.is_sound(op.lock)):
+        raise BadOperation("locks without versions, or for no such period")
     try:
         raise BucketExists(tables.bucket(op.name).owner)
     except NoBucket:
         seq = tables.take_seq()
     tables.execute(
-        "INSERT INTO buckets (name, changed_seq, owner, created_ms, region, versioning, configs)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (op.name, seq, op.owner, op.created_ms, op.region, op.versioning, msgspec.msgpack.encode(op.configs)),
+        "INSERT INTO buckets (name, changed_seq, owner, created_ms, region, versioning, configs, lock)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            op.name,
+            seq,
+            op.owner,
+            op.created_ms,
+            op.region,
+            op.versioning,
+            msgspec.msgpack.encode(op.configs),
+            None if op.lock is None else msgspec.msgpack.encode(op.lock),
+        ),
     )
     return Outcome(seq=seq)
 
@@ -75,6 +87,8 @@ def put_config(tables: Tables, op: PutConfig, _inline: bytes | None) -> Outcome:
 def set_versioning(tables: Tables, op: SetVersioning, _inline: bytes | None) -> Outcome:
     """Set the versioning state."""
     bucket = tables.bucket(op.bucket)
+    if bucket.lock is not None and op.state != "Enabled":
+        raise BadState("An Object Lock configuration is present on this bucket, so versioning cannot be suspended.")
     seq = tables.take_seq()
     tables.execute("UPDATE buckets SET versioning = ?, changed_seq = ? WHERE id = ?", (op.state, seq, bucket.id))
     tables.bucket_changed(op.bucket)
@@ -139,12 +153,13 @@ def complete(tables: Tables, op: Complete, inline: bytes | None) -> Outcome:
         runs += unpack_runs(found[2])
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
+    lock = locks.wanted(tables, bucket, op.lock)
     seq = tables.take_seq()
     _end_upload(tables, upload, keep=chosen)
     runs += tables.add_extents(op.tail)
     stored += sum(extent.size for extent in op.tail)
     tables.add_body(seq, op.meta, runs, inline)
-    version = new_version(tables, bucket, seq, op.nonce, op.size, op.etag, stored, op.facts)
+    version = new_version(tables, bucket, seq, op.nonce, op.size, op.etag, stored, op.facts, lock)
     outcome = add_version(tables, bucket, op.key, current, version)
     tables.execute("DELETE FROM completed WHERE at_ms < ?", (tables.now_ms - REMEMBER_COMPLETED_MS,))
     tables.execute(

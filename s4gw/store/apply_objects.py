@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from s4gw.store import locks
 from s4gw.store.errors import NoKey, PreconditionMissed
 from s4gw.store.ops import (
+    FLAG_LOCKED,
     FLAG_MARKER,
     FLAG_NULL,
     NULL_VERSION,
     Copy,
     Delete,
+    Lock,
     Outcome,
     Put,
     Rename,
@@ -32,10 +35,11 @@ def put(tables: Tables, op: Put, inline: bytes | None) -> Outcome:
     tables.check_extents(op.extents)
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
+    lock = locks.wanted(tables, bucket, op.lock)
     seq = tables.take_seq()
     tables.add_body(seq, op.meta, tables.add_extents(op.extents), inline)
     stored = sum(extent.size for extent in op.extents)
-    version = new_version(tables, bucket, seq, op.nonce, op.size, op.etag, stored, op.facts)
+    version = new_version(tables, bucket, seq, op.nonce, op.size, op.etag, stored, op.facts, lock)
     return add_version(tables, bucket, op.key, current, version)
 
 
@@ -45,9 +49,10 @@ def copy(tables: Tables, op: Copy, _inline: bytes | None) -> Outcome:
     source = find(tables, tables.bucket(op.source_bucket), op.source_key, op.source_seq)
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
+    lock = locks.wanted(tables, bucket, op.lock)
     seq = tables.take_seq()
     _copy_body(tables, source.seq, seq, op.meta)
-    version = new_version(tables, bucket, seq, op.nonce, source.size, source.etag, source.stored_size, op.facts)
+    version = new_version(tables, bucket, seq, op.nonce, source.size, source.etag, source.stored_size, op.facts, lock)
     return add_version(tables, bucket, op.key, current, version)
 
 
@@ -62,11 +67,14 @@ def rename(tables: Tables, op: Rename, _inline: bytes | None) -> Outcome:
     check_write(op.new_key, target, op.when)
     if op.key == op.new_key:
         return Outcome(seq=source.seq, modified_ms=source.modified_ms)
+    lock = locks.wanted(tables, bucket, None)
+    if not bucket.versioning:
+        locks.check_removal(tables, source, bypass=False)
     seq = tables.take_seq()
     row = tables.execute("SELECT meta FROM bodies WHERE seq = ?", (source.seq,)).fetchone()
     assert row is not None
     _copy_body(tables, source.seq, seq, row[0])
-    flags = 0 if bucket.versioning == "Enabled" else FLAG_NULL
+    flags = locks.keep(tables, seq, lock) | (0 if bucket.versioning == "Enabled" else FLAG_NULL)
     modified_ms = tables.now_ms if bucket.versioning else source.modified_ms
     version = source._replace(seq=seq, flags=flags, nonce=op.nonce, modified_ms=modified_ms)
     outcome = add_version(tables, bucket, op.new_key, target, version)
@@ -102,9 +110,11 @@ def delete(tables: Tables, op: Delete, _inline: bytes | None) -> Outcome:
     current = tables.current(bucket.id, op.key)
     if op.version_id is None:
         _check_delete(current, op.when)
+        locks.check_state(bucket)
         if bucket.versioning:
             return _hide(tables, bucket, op.key, current, op.nonce)
         if current is not None:
+            locks.check_removal(tables, current, bypass=op.bypass)
             tables.take_seq()
             _remove_current(tables, bucket, op.key, current)
         return Outcome()
@@ -112,6 +122,7 @@ def delete(tables: Tables, op: Delete, _inline: bytes | None) -> Outcome:
     _check_delete(doomed, op.when)
     if doomed is None:
         return Outcome()
+    locks.check_removal(tables, doomed, bypass=op.bypass)
     tables.take_seq()
     if doomed is current:
         _remove_current(tables, bucket, op.key, doomed)
@@ -159,10 +170,20 @@ def _check_delete(doomed: Version | None, when: When | None) -> None:
 
 
 def new_version(  # noqa: PLR0913 - the columns of a row
-    tables: Tables, bucket: BucketRow, seq: int, nonce: bytes, size: int, etag: str, stored: int, facts: bytes
+    tables: Tables,
+    bucket: BucketRow,
+    seq: int,
+    nonce: bytes,
+    size: int,
+    etag: str,
+    stored: int,
+    facts: bytes,
+    lock: Lock = locks.UNLOCKED,
 ) -> Version:
-    """Row of a version that is being made now."""
+    """Row of a version that is being made now; its lock is written."""
     flags = 0 if bucket.versioning == "Enabled" else FLAG_NULL
+    if lock is not locks.UNLOCKED:
+        flags |= locks.keep(tables, seq, lock)
     return Version(seq, flags, size, etag, stored, tables.now_ms, tables.facts_id(facts), nonce)
 
 
@@ -222,6 +243,8 @@ def _forget(tables: Tables, bucket: BucketRow, version: Version, *, visible: boo
     """Drop the body and the counts of a version whose row goes."""
     if not version.flags & FLAG_MARKER:
         tables.drop_body(version.seq)
+    if version.flags & FLAG_LOCKED:
+        locks.keep(tables, version.seq, locks.UNLOCKED)
     tables.count(bucket.id, objects=-_visible(version) if visible else 0, versions=-1, size=-version.stored_size)
 
 

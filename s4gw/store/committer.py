@@ -21,7 +21,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from s4gw.store import apply_buckets, apply_objects, ops
+from s4gw.store import apply_buckets, apply_locks, apply_objects, ops
 from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
 from s4gw.store.generation import Generations
@@ -45,6 +45,8 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.DeleteBucket: apply_buckets.delete_bucket,
     ops.PutConfig: apply_buckets.put_config,
     ops.SetVersioning: apply_buckets.set_versioning,
+    ops.PutLock: apply_locks.put_lock,
+    ops.SetLock: apply_locks.set_lock,
     ops.Put: apply_objects.put,
     ops.Copy: apply_objects.copy,
     ops.Rename: apply_objects.rename,
@@ -55,8 +57,8 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.AbortUpload: apply_buckets.abort_upload,
     ops.Complete: apply_buckets.complete,
 }
-_CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning)
-_CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.Delete, ops.Complete)
+_CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning, ops.PutLock)
+_CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Complete)
 _CHANGE_UPLOADS: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload)
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)
 _ENCODER: Final = msgspec.msgpack.Encoder()

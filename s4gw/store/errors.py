@@ -107,6 +107,24 @@ class PreconditionMissed(Refused):
     code = "precondition"
 
 
+class Locked(Refused):
+    """A lock keeps the version from being removed, or itself from being weakened."""
+
+    code = "locked"
+
+
+class NoLock(Refused):
+    """Locks are not possible in this bucket; the fact is its name."""
+
+    code = "no_lock"
+
+
+class BadState(Refused):
+    """The bucket's state does not allow it; the fact says why, as a sentence."""
+
+    code = "bad_state"
+
+
 class NoSpace(Refused):
     """The record cannot be stored now: disk full or failing."""
 

@@ -13,7 +13,7 @@ import apsw
 
 from s4gw.store.errors import NoBucket, NoKey, NoUpload, NoVersion
 from s4gw.store.listing import ABOVE_ALL, Row, first_key, roll_up
-from s4gw.store.ops import FLAG_NULL, NULL_VERSION, parse_version_id
+from s4gw.store.ops import FLAG_NULL, NULL_VERSION, Lock, parse_version_id
 from s4gw.store.schema import VERSION_COLUMNS
 from s4gw.store.volume import Extent
 
@@ -32,6 +32,7 @@ class BucketRecord(NamedTuple):
     region: str
     versioning: str
     configs: bytes
+    lock: bytes | None
     objects: int
     versions: int
     bytes: int
@@ -188,6 +189,11 @@ class IndexReader:
             raise NoVersion(str(seq))
         return row[0], row[1]
 
+    def lock(self, seq: int) -> Lock:
+        """Lock of the version; an empty one when it has none."""
+        row = self._execute("SELECT mode, until_ms, hold FROM locks WHERE seq = ?", (seq,)).fetchone()
+        return Lock() if row is None else Lock(row[0], row[1], bool(row[2]))
+
     def facts(self, number: int) -> bytes:
         """Listing document of this number."""
         known = self._facts.get(number)
@@ -294,7 +300,7 @@ def _alone(_row: Row) -> list[Row]:
     return []
 
 
-_BUCKET: Final = "id, name, changed_seq, owner, created_ms, region, versioning, configs, objects, versions, bytes"
+_BUCKET: Final = "id, name, changed_seq, owner, created_ms, region, versioning, configs, lock, objects, versions, bytes"
 _SELECT_BUCKET: Final = f"SELECT {_BUCKET} FROM buckets WHERE name = ?"
 _O: Final = ", ".join(f"o.{column}" for column in VERSION_COLUMNS.split(", "))
 _SELECT_CURRENT: Final = f"""

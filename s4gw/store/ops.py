@@ -18,6 +18,7 @@ NULL_VERSION: Final = "null"
 NONCE_BYTES: Final = 16  # makes version and upload ids unguessable; with 8 of sequence 32 characters of base64
 FLAG_MARKER: Final = 1
 FLAG_NULL: Final = 2
+FLAG_LOCKED: Final = 4  # the index has a lock of this version
 
 
 class When(msgspec.Struct, array_like=True, frozen=True):
@@ -27,6 +28,23 @@ class When(msgspec.Struct, array_like=True, frozen=True):
     if_none_match: str | None = None
     if_size: int | None = None
     if_modified_s: int | None = None
+
+
+class Lock(msgspec.Struct, array_like=True, frozen=True):
+    """What keeps one version from being removed; see `locks`."""
+
+    mode: str = ""
+    """"GOVERNANCE", "COMPLIANCE" or, without retention, empty."""
+    until_ms: int = 0
+    hold: bool = False
+
+
+class LockDefault(msgspec.Struct, array_like=True, frozen=True):
+    """Locks are possible in a bucket, and new versions get this retention unless they bring one; no mode: none."""
+
+    mode: str = ""
+    days: int = 0
+    years: int = 0
 
 
 class _Op(msgspec.Struct, array_like=True, frozen=True):
@@ -42,6 +60,7 @@ class CreateBucket(_Op, frozen=True, tag="cb"):
     region: str
     versioning: str
     configs: dict[str, bytes]
+    lock: LockDefault | None = None
 
 
 class DeleteBucket(_Op, frozen=True, tag="db"):
@@ -59,10 +78,32 @@ class PutConfig(_Op, frozen=True, tag="pc"):
 
 
 class SetVersioning(_Op, frozen=True, tag="sv"):
-    """*state* is "", "Enabled" or "Suspended"."""
+    """*state* is "", "Enabled" or "Suspended". Refused: bad_state, when locks need the versions."""
 
     bucket: str
     state: str
+
+
+class PutLock(_Op, frozen=True, tag="pl"):
+    """Make locks possible in a bucket for good, or change its default. Refused: bad_state, without versioning."""
+
+    bucket: str
+    default: LockDefault
+
+
+class SetLock(_Op, frozen=True, tag="sl"):
+    """Change the lock of the version with this sequence. Refused: no_lock, locked, no_key."""
+
+    bucket: str
+    key: bytes
+    seq: int
+    mode: str | None
+    """None leaves the retention as it is, "" removes it."""
+    until_ms: int
+    hold: bool | None
+    """None leaves the legal hold as it is."""
+    bypass: bool = False
+    """The sender may go against GOVERNANCE, and wants to."""
 
 
 class Put(_Op, frozen=True, tag="po"):
@@ -78,6 +119,7 @@ class Put(_Op, frozen=True, tag="po"):
     """What listings show of *meta*; few distinct values, so they are stored once."""
     nonce: bytes
     when: When | None = None
+    lock: Lock | None = None
 
 
 class Copy(_Op, frozen=True, tag="co"):
@@ -92,6 +134,7 @@ class Copy(_Op, frozen=True, tag="co"):
     facts: bytes
     nonce: bytes
     when: When | None = None
+    lock: Lock | None = None
 
 
 class Rename(_Op, frozen=True, tag="rn"):
@@ -116,13 +159,15 @@ class SetMeta(_Op, frozen=True, tag="sm"):
 
 
 class Delete(_Op, frozen=True, tag="do"):
-    """Delete the current version (or hide it with a marker), or the named one for good."""
+    """Delete the current version (or hide it with a marker), or the named one for good. Refused: locked."""
 
     bucket: str
     key: bytes
     version_id: str | None
     nonce: bytes
     when: When | None = None
+    bypass: bool = False
+    """See `SetLock`."""
 
 
 class CreateUpload(_Op, frozen=True, tag="cu"):
@@ -168,6 +213,7 @@ class Complete(_Op, frozen=True, tag="cm"):
     facts: bytes
     nonce: bytes
     when: When | None = None
+    lock: Lock | None = None
 
 
 Operation = (
@@ -175,6 +221,8 @@ Operation = (
     | DeleteBucket
     | PutConfig
     | SetVersioning
+    | PutLock
+    | SetLock
     | Put
     | Copy
     | Rename

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import apsw
+import msgspec
 
 from s4gw.store.errors import NoBucket, NoSpace
 from s4gw.store.layout import EXTENT_BYTES_MAX
+from s4gw.store.ops import LockDefault
 from s4gw.store.schema import VERSION_COLUMNS, pack_runs, runs_of, unpack_runs
 from s4gw.store.volume import Extent
 
@@ -27,6 +29,8 @@ class BucketRow(NamedTuple):
     id: int
     versioning: str
     owner: str
+    lock: LockDefault | None
+    """None: no version can be locked."""
 
 
 class Version(NamedTuple):
@@ -103,12 +107,14 @@ class Tables:
         """Raises: NoBucket."""
         known = self._buckets.get(name)
         if known is None:
-            row = self.execute("SELECT id, versioning, owner FROM buckets WHERE name = ?", (name,)).fetchone()
+            row = self.execute("SELECT id, versioning, owner, lock FROM buckets WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise NoBucket(name)
             if len(self._buckets) >= _BUCKET_CACHE_MAX:
                 self._buckets.clear()
-            known = self._buckets[name] = BucketRow(*row)
+            number, versioning, owner, lock = row
+            default = None if lock is None else msgspec.msgpack.decode(lock, type=LockDefault)
+            known = self._buckets[name] = BucketRow(number, versioning, owner, default)
         return known
 
     def bucket_changed(self, name: str) -> None:

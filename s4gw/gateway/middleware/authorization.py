@@ -83,10 +83,10 @@ class Authorization:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def process_resource(self, req: S3Request, _resp: falcon.Response, _resource: object, _params: object) -> None:
-        self._services.authorizer.authorize(
-            req, req.operation.name, req.bucket, req.key, req.query.get("versionId") or None
-        )
+    def process_resource(self, req: S3Request, _resp: falcon.Response, resource: object, _params: object) -> None:
+        said = resource.told(req) if hasattr(resource, "told") else None  # a document, as if it were headers
+        version_id = req.query.get("versionId") or None
+        self._services.authorizer.authorize(req, req.operation.name, req.bucket, req.key, version_id, headers=said)
 
 
 class PolicyAuthorizer:

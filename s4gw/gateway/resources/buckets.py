@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from s4gw.backends.base import BucketInfo
+from s4gw.bucketconfig import DefaultRetention
 from s4gw.gateway.resources.base import Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import bucket_of
@@ -20,7 +21,6 @@ from s4gw.s3.errors import (
     InvalidArgument,
     InvalidBucketAclWithObjectOwnership,
 )
-from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 if TYPE_CHECKING:
     import falcon
@@ -78,8 +78,7 @@ class CreateBucket(Resource):
         """Creating one's own bucket again succeeds in the classic region, and changes nothing."""
         names.check_bucket_name(req.bucket)
         params = parameters(req, read_document(req, DOCUMENT_BYTES_MAX))
-        if params.get("ObjectLockEnabledForBucket"):
-            raise S3NotImplemented("Object Lock is not implemented yet")
+        lock = bool(params.get("ObjectLockEnabledForBucket"))
         wanted = params.get("CreateBucketConfiguration") or {}
         region = wanted.get("LocationConstraint") or self.services.settings.region
         configs: dict[str, bytes] = {}
@@ -95,6 +94,8 @@ class CreateBucket(Resource):
             owner=req.principal.owner_id,
             created_ms=int(self.services.clock() * 1000),
             region=region,
+            versioning="Enabled" if lock else "",
+            object_lock=DefaultRetention() if lock else None,
             configs=configs,
         )
         try:

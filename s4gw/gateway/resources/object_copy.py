@@ -12,6 +12,7 @@ from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, versions_a
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import (
     forwarded_from,
+    lock_of,
     refuse_unkept_promises,
     storage_class_of,
     write_conditions,
@@ -132,6 +133,7 @@ class CopyObject(Resource):
             acl=acl,
             storage_class=storage_class,
             forwarded=forwarded,
+            lock=None if upstream else lock_of(req, sent),
         )
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from s4gw.backends.base import Conditions, Deleted, DeleteTarget
+from s4gw.bucketconfig.object_lock import wants_bypass
 from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.s3 import names
@@ -40,6 +41,7 @@ class DeleteObject(Resource):
         target = DeleteTarget(
             key=req.key,
             version_id=version_id,
+            bypass=wants_bypass(req.header_map),
             conditions=delete_conditions(
                 params.get("IfMatch"), params.get("IfMatchSize"), params.get("IfMatchLastModifiedTime")
             ),
@@ -71,6 +73,7 @@ class DeleteObjects(Resource):
             target = DeleteTarget(
                 key=item["Key"],
                 version_id=item.get("VersionId") or None,
+                bypass=wants_bypass(req.header_map),
                 conditions=delete_conditions(item.get("ETag"), item.get("Size"), item.get("LastModifiedTime")),
             )
             try:

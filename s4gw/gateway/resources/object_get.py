@@ -5,20 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from s4gw.bucketconfig.object_lock import HOLD_HEADER, MODE_HEADER, UNTIL_HEADER
 from s4gw.gateway.middleware.authorization import looked_up
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.s3 import conditions, headers, http_date
-from s4gw.s3.errors import InvalidArgument, InvalidPart, InvalidRequest, MethodNotAllowed, NoSuchKey, NotModified
+from s4gw.s3.errors import (
+    AccessDenied,
+    InvalidArgument,
+    InvalidPart,
+    InvalidRequest,
+    MethodNotAllowed,
+    NoSuchKey,
+    NotModified,
+)
 from s4gw.s3.range import ByteRange, parse_range
 
 if TYPE_CHECKING:
     import falcon
 
     from s4gw.backends.base import StoredObject
+    from s4gw.bucketconfig import ObjectLock
     from s4gw.gateway.request import S3Request
 
 PARTS_MAX: Final = 1000
+LOCK_PERMISSIONS: Final = {
+    "GetObjectRetention": (MODE_HEADER, UNTIL_HEADER),
+    "GetObjectLegalHold": (HOLD_HEADER,),
+}
+"""Operation that would tell -> headers that tell the same."""
 CHECKSUM_HEADER: Final = "x-amz-checksum-"
 
 
@@ -61,6 +76,20 @@ def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
     if meta.storage_class != "STANDARD":
         found["x-amz-storage-class"] = meta.storage_class
     found.update(meta.forwarded)
+    if meta.lock is not None:
+        found.update(_lock_headers(req, meta.lock))
+    return found
+
+
+def _lock_headers(req: S3Request, lock: ObjectLock) -> dict[str, str]:
+    """What the caller may know of the lock; as in S3, each part has a permission of its own."""
+    found = lock.headers()
+    for operation, names in LOCK_PERMISSIONS.items():
+        if not found.keys().isdisjoint(names):
+            try:
+                req.authorize(operation, req.bucket, req.key, req.query.get("versionId"))
+            except AccessDenied:
+                found = {name: value for name, value in found.items() if name not in names}
     return found
 
 

@@ -57,12 +57,18 @@ class PutObject(Resource):
         if "x-amz-write-offset-bytes" in req.header_map:
             raise InvalidRequest("Appending is for directory buckets")
         check_length(req.body.length)
+        meta, plan = meta_of(req), digest_plan(req)
+        if meta.lock is not None and not plan.expected and plan.trailer is None:
+            raise InvalidRequest(
+                "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock "
+                "parameters"
+            )
         written = self.objects.put(
             req.bucket,
             req.key,
             req.body,
-            meta=meta_of(req),
-            plan=digest_plan(req),
+            meta=meta,
+            plan=plan,
             conditions=write_conditions(req.header_map),
         )
         note(req, written)

@@ -1,7 +1,7 @@
 """What an upload says about itself in headers: metadata, tags, ACL, digests, preconditions.
 
 Shared by PutObject, PostObject, CopyObject and the multipart operations, so that each header means the same in all.
-Headers that promise what is not enforced yet (encryption, Object Lock) are refused, never ignored.
+Headers that promise what is not done yet (encryption) are refused, never ignored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from s4gw.auth import PayloadMode
 from s4gw.backends.base import Conditions, ObjectMeta
-from s4gw.bucketconfig import tagging
+from s4gw.bucketconfig import object_lock, tagging
 from s4gw.checksum import Algorithm
 from s4gw.gateway.resources import grants
 from s4gw.objects import DEFAULT_ALGORITHM, DigestPlan, Expected
@@ -33,7 +33,6 @@ STORAGE_CLASSES: Final = frozenset(
 REFUSED_PREFIXES: Final = {
     "x-amz-server-side-encryption": "Server-side encryption is not implemented yet",
 }
-LOCK_PREFIX: Final = "x-amz-object-lock-"
 CUSTOMER_KEY_PREFIX: Final = "x-amz-server-side-encryption-customer-"
 FORWARDED_PREFIXES: Final = (
     "x-amz-acl",
@@ -46,13 +45,19 @@ FORWARDED_PREFIXES: Final = (
 
 
 def refuse_unkept_promises(sent: Mapping[str, str]) -> None:
-    """Raises: NotImplemented, InvalidRequest for headers whose promise would not be kept."""
+    """Raises: NotImplemented, for headers whose promise would not be kept."""
     for name in sent:
         for prefix, why in REFUSED_PREFIXES.items():
             if name.startswith(prefix):
                 raise S3NotImplemented(why, Header=name)
-        if name.startswith(LOCK_PREFIX):
-            raise InvalidRequest("Bucket is missing Object Lock Configuration")
+
+
+def lock_of(req: S3Request, sent: Mapping[str, str]) -> object_lock.ObjectLock | None:
+    """The lock that the upload asks for. Raises: InvalidArgument; InvalidRequest, where none is possible."""
+    lock = object_lock.parse_headers(sent, int(req.services.clock() * 1000))
+    if lock is not None and grants.bucket_of(req).object_lock is None:
+        raise InvalidRequest("Bucket is missing Object Lock Configuration", BucketName=req.bucket)
+    return lock
 
 
 def storage_class_of(sent: Mapping[str, str]) -> str:
@@ -84,6 +89,7 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
         tags=tagging.parse_header(fields["x-amz-tagging"]) if fields.get("x-amz-tagging") else {},
         acl=acl,
         storage_class=storage_class_of(fields),
+        lock=lock_of(req, fields),
     )
 
 

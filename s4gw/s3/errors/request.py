@@ -101,6 +101,14 @@ class InvalidRedirectLocation(S3Error):
     message = "The website redirect location must be non-empty and start with a slash, http:// or https://."
 
 
+class InvalidRetentionPeriod(S3Error):
+    """S3 code ``InvalidRetentionPeriod``."""
+
+    code = "InvalidRetentionPeriod"
+    status = 400
+    message = "The retention period specified in the request is not valid."
+
+
 class InvalidRequest(S3Error):
     """S3 code ``InvalidRequest``."""
 
