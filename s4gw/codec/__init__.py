@@ -25,6 +25,7 @@ from s4gw.codec.errors import (
     UnsupportedSidecar,
 )
 from s4gw.codec.frame import (
+    SHRINK_MIN_PERCENT,
     EncodedFrame,
     Frame,
     FrameHeader,
@@ -50,6 +51,7 @@ from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
 from s4gw.codec.pipeline import Compressor, compress, decompress, is_framed
 from s4gw.codec.reader import Reader, open_reader
 from s4gw.codec.registry import LEVEL_DEFAULT, Dictionaries
+from s4gw.codec.registry import decode as decode_payload
 from s4gw.codec.registry import stream as stream_raw
 from s4gw.codec.s4_metadata import Body, BodyKind, classify, split_metadata
 from s4gw.codec.sidecar import Sidecar, SidecarEncryption, encode_sidecar, read_sidecar
@@ -63,6 +65,7 @@ __all__ = [
     "LEVEL_DEFAULT",
     "ORIGINAL_BYTES_MAX",
     "PADDING_MAGIC",
+    "SHRINK_MIN_PERCENT",
     "SMALL_BYTES",
     "TRAILER_TAIL_BYTES",
     "AlwaysDispatcher",
@@ -114,6 +117,7 @@ __all__ = [
     "classify",
     "compress",
     "decode_frame",
+    "decode_payload",
     "decompress",
     "encode_frame",
     "encode_padding",

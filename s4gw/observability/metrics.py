@@ -28,6 +28,8 @@ from prometheus_client import (
     values,
 )
 
+from s4gw.observability.gpu_metrics import GpuMetrics
+
 MULTIPROCESS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKET_LABELS_MAX: Final = 1000
@@ -80,6 +82,7 @@ class Metrics:
     """All metrics of one process. Safe to use from any of its threads.
 
     Attributes:
+        gpu: Metrics of the GPU worker.
         deferred: Somebody calls `publish` every `PUBLISH_S`; until that is set, each request publishes itself.
     """
 
@@ -137,6 +140,7 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=own,
         )
+        self.gpu = GpuMetrics(own)
         self.deferred = False
         self._lock = threading.Lock()
         self._publishing = threading.Lock()

@@ -1,0 +1,69 @@
+"""The engine of machines without a GPU, and of tests: the codec library on threads.
+
+`--gpu=cpu` moves compression out of the gateway workers into one process, by the very path that a GPU is used through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from s4gw.codec import Choice, CodecError, CodecId, UnsupportedCodec, decode_payload, encode_frame
+from s4gw.gpu.batch import Plan
+from s4gw.gpu.engine import DamagedPayload, EngineError, Incompressible, Task
+
+ENCODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP})
+DECODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.NVCOMP_ZSTD})
+BATCH_BYTES_MAX: Final = 8 * 1024**2
+
+
+class CpuEngine:
+    """The codec library on as many threads as there are cores."""
+
+    name = "cpu"
+    encodes: frozenset[int] = frozenset(map(int, ENCODES))
+    decodes: frozenset[int] = frozenset(map(int, DECODES))
+
+    def __init__(self, threads: int | None = None) -> None:
+        count = threads or len(os.sched_getaffinity(0))
+        # Two launches, so that the threads have work while the results of one are given back. No linger: a thread
+        # that waits for company is a core that idles.
+        self.plan = Plan(batch_bytes_max=BATCH_BYTES_MAX, linger_s=0.0, streams=2)
+        self._pool = ThreadPoolExecutor(count, "codec")
+
+    def adopt(self, ring: memoryview) -> None:
+        """Nothing to register."""
+
+    def encode_batch(self, task: Task, chunks: Sequence[memoryview]) -> Sequence[bytes | EngineError]:
+        choice = Choice(CodecId(task.codec), task.level)
+        return list(self._pool.map(lambda chunk: _encode(choice, chunk), chunks))
+
+    def decode_batch(
+        self, task: Task, payloads: Sequence[memoryview], sizes: Sequence[int]
+    ) -> Sequence[bytes | EngineError]:
+        codec = CodecId(task.codec)
+        return list(self._pool.map(lambda payload, size: _decode(codec, payload, size), payloads, sizes))
+
+
+def _encode(choice: Choice, chunk: memoryview) -> bytes | EngineError:
+    try:
+        frame = encode_frame(chunk, choice)
+    except (CodecError, ValueError) as error:
+        return EngineError(str(error))
+    return Incompressible() if frame.codec is CodecId.PASSTHROUGH else bytes(frame.payload)
+
+
+def _decode(codec: CodecId, payload: memoryview, size: int) -> bytes | EngineError:
+    try:
+        return decode_payload(codec, payload, size)
+    except UnsupportedCodec as error:
+        return EngineError(str(error))
+    except CodecError as error:
+        return DamagedPayload(str(error))
+
+
+def make(device: int) -> CpuEngine:  # noqa: ARG001 - every engine is made alike
+    """The engine, for the worker."""
+    return CpuEngine()

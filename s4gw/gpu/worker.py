@@ -1,0 +1,277 @@
+"""The GPU worker: one process, one engine, the chunks of all gateway workers.
+
+One thread reads requests and forms batches; a thread per stream carries them out. It trusts nobody: requests are
+checked, results that do not fit are errors, a batch that outlives its deadline ends the process, and so does the end of
+its parent. `process` is the program around it.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from s4gw.checksum import crc32c
+from s4gw.codec import CodecId
+from s4gw.gpu.batch import Batch, Batcher
+from s4gw.gpu.engine import (
+    DamagedPayload,
+    DeviceOutOfMemory,
+    Engine,
+    EngineError,
+    Incompressible,
+    Task,
+)
+from s4gw.gpu.lane import LaneQueue
+from s4gw.gpu.protocol import SLOT_BYTES, Answer, Operation, ProtocolError, Request, State, Status
+from s4gw.gpu.ring import Ring
+from s4gw.observability import Metrics, get_logger
+
+BEAT_S: Final = 0.25
+EXIT_HUNG: Final = 70
+
+
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """One chunk of one lane."""
+
+    lane: int
+    request: Request
+
+
+class Key(msgspec.Struct, frozen=True, gc=False):
+    """What the chunks of a batch have in common."""
+
+    operation: Operation
+    task: Task
+
+
+class Worker:
+    """Serves the lanes of a ring.
+
+    Args:
+        ring: Attached.
+        requests: Queues to read, one per lane.
+        answers: Queues to write, one per lane.
+        engine: Does the work.
+        metrics: Of this process.
+        generation: Its own number; requests for another one are dropped.
+        parent: A pidfd that becomes readable when the process served has ended, or None.
+        batch_s_max: Seconds that a launch may take.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a process is made of
+        self,
+        ring: Ring,
+        requests: Sequence[LaneQueue],
+        answers: Sequence[LaneQueue],
+        engine: Engine,
+        metrics: Metrics,
+        *,
+        generation: int,
+        parent: int | None = None,
+        batch_s_max: float,
+    ) -> None:
+        self._ring = ring
+        self._requests = requests
+        self._answers = answers
+        self._engine = engine
+        self._metrics = metrics.gpu
+        self._generation = generation
+        self._batch_s_max = batch_s_max
+        self._batcher: Batcher[Job] = Batcher(engine.plan)
+        self._pool = ThreadPoolExecutor(engine.plan.streams, "stream")
+        self._lock = threading.Lock()  # over _running and _under_way
+        self._running: dict[int, float] = {}  # launch -> when it began
+        self._under_way = [0] * ring.lanes  # chunks of each lane that a launch works on
+        self._welcomes: dict[int, Request] = {}  # lane -> greeting to be answered
+        self._epochs: dict[int, int] = {}
+        self._launches = 0
+        self._done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        for lane, queue in enumerate(requests):
+            self._selector.register(queue, selectors.EVENT_READ, lane)
+        self._selector.register(self._done, selectors.EVENT_READ)
+        self._parent = parent
+        if parent is not None:
+            self._selector.register(parent, selectors.EVENT_READ)
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Make `serve` return soon; may be called by a signal handler."""
+        self._stopping = True
+        os.eventfd_write(self._done, 1)
+
+    def serve(self) -> None:
+        """Run until told to stop, until the parent is gone, or until the engine has been disabled."""
+        while not self._stopping:
+            now = time.monotonic()
+            wait = self._batcher.wait_s(now, len(self._running))
+            for key, _ in self._selector.select(BEAT_S if wait is None else min(wait, BEAT_S)):
+                if key.data is not None:
+                    self._read(key.data)
+                elif key.fd == self._parent:
+                    self._stopping = True
+                else:
+                    os.eventfd_read(self._done)
+            self._welcome()
+            self._launch()
+            self._watch()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- requests --------------------------------------------------------------------------------------------------
+    def _read(self, lane: int) -> None:
+        """Take the requests of one lane."""
+        now = time.monotonic()
+        for message in self._requests[lane].drain():
+            try:
+                request = Request.unpack(message, self._ring.slots)
+            except ProtocolError as error:
+                get_logger().error("gpu worker: a request makes no sense", lane=lane, reason=str(error))
+                continue
+            if request.generation != self._generation:
+                continue  # meant for a worker that is dead; its sender knows
+            if request.operation is Operation.HELLO:
+                self._epochs[lane] = request.epoch
+                self._welcomes[lane] = request
+                self._batcher.drop(lambda job: job.lane == lane)
+            elif request.epoch == self._epochs.get(lane):
+                key = Key(request.operation, Task(request.codec, request.level, request.parameters))
+                self._batcher.add(key, Job(lane, request), request.size, now)
+
+    def _welcome(self) -> None:
+        """Answer greetings of lanes on which nothing of an earlier holder is under way."""
+        for lane, request in list(self._welcomes.items()):
+            with self._lock:
+                busy = self._under_way[lane]
+            if not busy:
+                del self._welcomes[lane]
+                self._answer(lane, request, Status.WELCOME)
+
+    def _answer(self, lane: int, request: Request, status: Status, size: int = 0, checksum: int = 0) -> None:
+        """Tell the sender; one that does not read its answers meets its own deadline."""
+        answer = Answer(
+            generation=self._generation,
+            epoch=request.epoch,
+            sequence=request.sequence,
+            status=status,
+            size=size,
+            crc32c=checksum,
+        )
+        self._answers[lane].offer(answer.pack())
+
+    # -- launches --------------------------------------------------------------------------------------------------
+    def _launch(self) -> None:
+        """Start what is due."""
+        while True:
+            now = time.monotonic()
+            batch = self._batcher.take(now, len(self._running))
+            if batch is None:
+                return
+            self._launches += 1
+            with self._lock:
+                self._running[self._launches] = now
+                for job in batch.items:
+                    self._under_way[job.lane] += 1
+            self._pool.submit(self._carry_out, self._launches, batch)
+
+    def _watch(self) -> None:
+        """Show that this process lives, unless a launch does not end."""
+        with self._lock:
+            began = min(self._running.values(), default=None)
+        if began is not None and time.monotonic() - began > self._batch_s_max:
+            self._metrics.batches.labels("deadline").inc()
+            get_logger().error("gpu worker: a launch does not end; giving up", seconds=self._batch_s_max)
+            os._exit(EXIT_HUNG)  # not exit(): threads that hang would be waited for
+        if self._ring.state is State.DISABLED:
+            self._stopping = True
+        self._ring.beat()
+
+    def _carry_out(self, number: int, batch: Batch[Job]) -> None:
+        """Run one batch and answer for each of its chunks; in a thread of the pool."""
+        try:
+            sound = []
+            for job in batch.items:
+                chunk = self._ring.slot(job.lane, job.request.slot)[: job.request.size]
+                if crc32c(chunk) == job.request.crc32c:
+                    sound.append((job, chunk))
+                else:  # SECURITY: decoders of a GPU trust their input; damaged bytes never get to them
+                    self._answer(job.lane, job.request, Status.CORRUPT)
+            results = self._results(batch.key, sound)
+            for (job, _), result in zip(sound, results, strict=True):
+                self._answer(job.lane, job.request, *self._put(job, result))
+        except BaseException:  # noqa: BLE001 - the worker's loop, see the next line
+            # Without answers its chunks would wait for their deadlines, and their slots for ever.
+            get_logger().exception("gpu worker: a launch failed outside the engine; giving up")
+            os._exit(EXIT_HUNG)
+        with self._lock:
+            del self._running[number]
+            for job in batch.items:
+                self._under_way[job.lane] -= 1
+        os.eventfd_write(self._done, 1)
+
+    def _results(self, key: object, work: Sequence[tuple[Job, memoryview]]) -> Sequence[bytes | EngineError]:
+        """Ask the engine, and count how that went."""
+        assert isinstance(key, Key)
+        if not work:
+            return []
+        encoding = key.operation is Operation.ENCODE
+        chunks = [chunk for _, chunk in work]
+        began = time.monotonic()
+        try:
+            if encoding:
+                results = self._engine.encode_batch(key.task, chunks)
+            else:
+                sizes = [job.request.original_size for job, _ in work]
+                results = self._engine.decode_batch(key.task, chunks, sizes)
+            _check_count(results, chunks)
+        except DeviceOutOfMemory as error:
+            self._batcher.out_of_memory()
+            self._metrics.batches.labels("out_of_memory").inc()
+            self._metrics.out_of_memory.inc()
+            return [error] * len(chunks)
+        except Exception as error:  # noqa: BLE001 - an engine may break in any way; the CPU does its work then
+            get_logger().warning("gpu worker: a batch failed", reason=f"{type(error).__name__}: {error}"[:200])
+            self._metrics.batches.labels("failed").inc()
+            return [EngineError(str(error))] * len(chunks)
+        self._batcher.sound()
+        failed = sum(isinstance(each, EngineError) and not isinstance(each, Incompressible) for each in results)
+        self._metrics.batches.labels("partial" if failed else "ok").inc()
+        self._metrics.launched(
+            codec=CodecId(key.task.codec).label,
+            encoding=encoding,
+            seconds=time.monotonic() - began,
+            size=sum(map(len, chunks)),
+        )
+        return results
+
+    def _put(self, job: Job, result: object) -> tuple[Status, int, int]:
+        """Put a result into its slot. Returns: status, size and checksum for the answer."""
+        if isinstance(result, EngineError):
+            return _status(result), 0, 0
+        if not isinstance(result, bytes) or len(result) > SLOT_BYTES:
+            return Status.FAILED, 0, 0
+        if job.request.operation is Operation.ENCODE and len(result) >= job.request.size:
+            return Status.INCOMPRESSIBLE, 0, 0
+        if job.request.operation is Operation.DECODE and len(result) != job.request.original_size:
+            return Status.CORRUPT, 0, 0
+        self._ring.slot(job.lane, job.request.slot)[: len(result)] = result
+        return Status.DONE, len(result), crc32c(result)
+
+
+def _check_count(results: Sequence[object], chunks: Sequence[object]) -> None:
+    if len(results) != len(chunks):
+        raise EngineError(f"{len(results)} results for {len(chunks)} chunks")
+
+
+def _status(error: EngineError) -> Status:
+    if isinstance(error, Incompressible):
+        return Status.INCOMPRESSIBLE
+    if isinstance(error, DamagedPayload):
+        return Status.CORRUPT
+    return Status.OUT_OF_MEMORY if isinstance(error, DeviceOutOfMemory) else Status.FAILED

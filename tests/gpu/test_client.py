@@ -1,0 +1,194 @@
+"""Tests of s4gw.gpu.client against a real worker process, against none, and against one that makes no sense."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from s4gw.checksum import crc32c
+from s4gw.codec import Choice, CodecId, EncodedFrame
+from s4gw.gpu import Client, Link
+from s4gw.gpu.protocol import SLOT_BYTES, Answer, Operation, Request, State, Status
+from s4gw.observability import Metrics
+from tests.gpu.kit import KIB, WAIT_S, ZSTD, decoded, running, sample, text, until
+
+
+def test_frames_are_what_the_cpu_would_write(tmp_path: Path) -> None:
+    """Same codec, same bytes: a reader cannot tell who compressed."""
+    chunk = text(256 * KIB)
+    with running(tmp_path) as gpu:
+        assert gpu.ready()
+        for choice in (ZSTD, Choice(CodecId.CPU_ZSTD, 3), Choice(CodecId.CPU_GZIP, 2)):
+            sent = sample(gpu.metrics, "s4_gpu_verified_total", result="ok")
+            frame = gpu.client.submit(memoryview(chunk), choice).result(WAIT_S)
+            assert (choice.codec, chunk) == (frame.codec, decoded(frame))
+            assert sample(gpu.metrics, "s4_gpu_verified_total", result="ok") == sent + 1
+
+
+def test_what_does_not_shrink_is_stored_as_it_is(tmp_path: Path) -> None:
+    """The worker says so, and the frame holds the chunk itself."""
+    chunk = os.urandom(64 * KIB)
+    with running(tmp_path) as gpu:
+        assert gpu.ready()
+        frame = gpu.client.submit(memoryview(chunk), ZSTD).result(WAIT_S)
+        assert (CodecId.PASSTHROUGH, chunk) == (frame.codec, decoded(frame))
+        assert 0 == sum(gpu.fallbacks(reason) for reason in ("failed", "corrupt", "mismatch"))
+
+
+def test_what_is_not_for_the_ring(tmp_path: Path) -> None:
+    """Small frames, high levels and codecs that the engine does not have stay on the CPU, and are no fallback."""
+    with running(tmp_path) as gpu:
+        assert gpu.ready()
+        for size, choice in (
+            (KIB - 1, ZSTD),
+            (KIB, Choice(CodecId.CPU_ZSTD, 19)),
+            (KIB, Choice(CodecId.PASSTHROUGH, 0)),
+            (2 * KIB * KIB, ZSTD),
+        ):
+            chunk = text(size)
+            assert chunk == decoded(gpu.client.submit(memoryview(chunk), choice).result(WAIT_S))
+        assert 0 == sample(gpu.metrics, "s4_gpu_verified_total", result="ok")
+        assert 0 == sum(gpu.fallbacks(reason) for reason in ("ring_full", "failed", "worker_lost"))
+
+
+def test_a_full_ring_is_no_reason_to_wait(tmp_path: Path) -> None:
+    """More chunks than slots: the rest is compressed on the CPU, at once."""
+    with running(tmp_path, slots=2) as gpu:
+        assert gpu.ready()
+        chunks = [text(512 * KIB, seed) for seed in range(12)]
+        futures = [gpu.client.submit(memoryview(chunk), ZSTD) for chunk in chunks]
+        assert chunks == [decoded(future.result(WAIT_S)) for future in futures]
+        assert gpu.fallbacks("ring_full") > 0
+
+
+def test_a_killed_process_gives_its_lane_up(tmp_path: Path) -> None:
+    """Kill -9 with chunks under way: the next one on the lane is welcomed and gets right results."""
+    with running(tmp_path, lanes=1, slots=4) as gpu:
+        child = os.fork()
+        if child == 0:  # a gateway worker: holds the only lane and keeps it busy until it is killed
+            client = Client(gpu.link, ThreadPoolExecutor(2), Metrics().gpu, bytes_min=KIB)
+            chunk = text(512 * KIB)
+            while True:
+                futures = [client.submit(memoryview(chunk), ZSTD) for _ in range(8)]
+                if client.ready:
+                    (tmp_path / "busy").touch()
+                [future.result() for future in futures]
+        assert until((tmp_path / "busy").exists)
+        chunk = text(64 * KIB)
+        gpu.client.submit(memoryview(chunk), ZSTD).result(WAIT_S)
+        assert not gpu.client.ready  # the lane is taken: this process does without
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert gpu.ready()
+        frames = [gpu.client.submit(memoryview(chunk), ZSTD).result(WAIT_S) for _ in range(20)]
+        assert [chunk] * 20 == [decoded(frame) for frame in frames]
+        assert 0 == gpu.fallbacks("mismatch") + gpu.fallbacks("corrupt")
+
+
+class Rogue:
+    """A hand-made GPU worker: answers as a test wants."""
+
+    def __init__(self, folder: Path) -> None:
+        self.link = Link.make(1, 2, folder / "gpu.lock")
+        self.metrics = Metrics()
+        self.pool = ThreadPoolExecutor(2)
+        self.link.ring.describe("rogue", frozenset({CodecId.CPU_ZSTD}), frozenset())
+        self.link.ring.set_generation(1)
+        self.link.ring.set_state(State.READY)
+        self.client = Client(self.link, self.pool, self.metrics.gpu, bytes_min=KIB, deadline_s=0.3)
+        self.chunk = text(8 * KIB)
+        self.submit().result(WAIT_S)
+        hello = self.request()
+        assert Operation.HELLO is hello.operation
+        self.answer(hello, Status.WELCOME)
+        assert until(lambda: self.client.ready)
+
+    def submit(self) -> Future[EncodedFrame]:
+        return self.client.submit(memoryview(self.chunk), ZSTD)
+
+    def request(self) -> Request:
+        (message,) = self.link.requests[0].drain()
+        return Request.unpack(message, self.link.ring.slots)
+
+    def answer(self, request: Request, status: Status, size: int = 0, checksum: int = 0, generation: int = 1) -> None:
+        answer = Answer(
+            generation=generation,
+            epoch=request.epoch,
+            sequence=request.sequence,
+            status=status,
+            size=size,
+            crc32c=checksum,
+        )
+        self.link.answers[0].offer(answer.pack())
+
+    def fallbacks(self, reason: str) -> float:
+        return sample(self.metrics, "s4_gpu_fallback_total", reason=reason)
+
+
+def test_a_deadline_frees_the_caller_and_keeps_the_slot(tmp_path: Path) -> None:
+    """No answer: the CPU does it; the slot comes back with the answer, which then changes nothing."""
+    gpu = Rogue(tmp_path)
+    futures = [gpu.submit() for _ in range(3)]
+    assert [gpu.chunk] * 3 == [decoded(future.result(WAIT_S)) for future in futures]
+    assert (1, 2) == (gpu.fallbacks("ring_full"), gpu.fallbacks("deadline"))
+    requests = [Request.unpack(message, 2) for message in gpu.link.requests[0].drain()]
+    gpu.submit().result(WAIT_S)
+    assert 2 == gpu.fallbacks("ring_full")  # both slots may still be written to
+    gpu.answer(requests[0], Status.DONE, 100, 0)
+    assert until(lambda: gpu.submit().result(WAIT_S) is not None and gpu.fallbacks("deadline") == 3)
+    assert State.READY is gpu.link.ring.state
+    gpu.client.close()
+
+
+def test_lies_about_sizes_are_met(tmp_path: Path) -> None:
+    """A result that its checksum does not fit is as bad as wrong bytes: nothing is used from then on."""
+    gpu = Rogue(tmp_path)
+    future = gpu.submit()
+    gpu.answer(gpu.request(), Status.DONE, SLOT_BYTES, crc32c(b"something else"))
+    assert gpu.chunk == decoded(future.result(WAIT_S))
+    assert (State.DISABLED, 1) == (gpu.link.ring.state, gpu.fallbacks("mismatch"))
+    gpu.client.close()
+
+
+def test_nonsense_is_not_acted_upon(tmp_path: Path) -> None:
+    """Messages of other lengths, numbers, epochs and generations change nothing."""
+    gpu = Rogue(tmp_path)
+    future = gpu.submit()
+    request = gpu.request()
+    gpu.link.answers[0].offer(b"short")
+    gpu.link.answers[0].offer(b"\xff" * 24)
+    gpu.answer(request, Status.DONE, generation=7)
+    other = Request(generation=1, epoch=request.epoch ^ 1, sequence=request.sequence, operation=Operation.ENCODE)
+    gpu.answer(other, Status.DONE, 5, 5)
+    unknown = Request(generation=1, epoch=request.epoch, sequence=99, operation=Operation.ENCODE)
+    gpu.answer(unknown, Status.DONE, 5, 5)
+    time.sleep(0.05)
+    assert not future.done()
+    gpu.answer(request, Status.FAILED)
+    assert (gpu.chunk, 1) == (decoded(future.result(WAIT_S)), gpu.fallbacks("failed"))
+    gpu.client.close()
+
+
+def test_a_new_generation_frees_everything(tmp_path: Path) -> None:
+    """The GPU worker has died: its chunks are done on the CPU at once, and its successor is greeted."""
+    gpu = Rogue(tmp_path)
+    future = gpu.submit()
+    gpu.request()
+    gpu.link.ring.set_generation(2)
+    assert (gpu.chunk, 1) == (decoded(future.result(WAIT_S)), gpu.fallbacks("worker_lost"))
+    gpu.submit().result(WAIT_S)
+    hello = gpu.request()
+    assert (Operation.HELLO, 2) == (hello.operation, hello.generation)
+    gpu.client.close()
+
+
+def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
+    """No future stays open."""
+    gpu = Rogue(tmp_path)
+    future = gpu.submit()
+    gpu.client.close()
+    assert gpu.chunk == decoded(future.result(WAIT_S))
+    assert gpu.chunk == decoded(gpu.submit().result(WAIT_S))
