@@ -35,7 +35,8 @@ RESERVED: Final = {
     "gunicorn": ("gateway/", "wsgi.py"),
     "boto3": ("backends/remote",),
     "botocore": ("s3/", "backends/remote"),
-    "apsw": ("store/",),
+    # the catalogue is a cache in a file that workers share, not a store: no record of it is missed
+    "apsw": ("store/", "backends/remote/catalogue.py"),
     "zstandard": ("codec/",),
     "cupy": ("gpu/",),
     "pynvml": ("gpu/",),
