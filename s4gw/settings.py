@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-CODECS: Final = ("passthrough", "cpu-zstd", "cpu-gzip")
+CODECS: Final = ("auto", "passthrough", "cpu-zstd", "cpu-gzip", "zstd-cascade")
+CODECS_OF_S4: Final = frozenset({"auto", "passthrough", "cpu-zstd", "cpu-gzip"})
+CODECS_WITH_LEVEL: Final = frozenset({"auto", "cpu-zstd", "zstd-cascade"})
+SQUISH: Final = ("balanced", "fast", "archive")
 CODECS_LATER: Final = ("nvcomp-zstd", "nvcomp-bitcomp", "nvcomp-gdeflate")
 ZSTD_LEVELS: Final = range(1, 23)
 VOLUME_BYTES_MIN: Final = 16 * 1024**2
@@ -63,7 +66,11 @@ class Settings:
     """Hosts under which ``bucket.domain`` names a bucket."""
     region: str = "us-east-1"
     """What GetBucketLocation tells, and the region of buckets that name none."""
-    codec: str = "cpu-zstd"
+    codec: str = "auto"
+    squish: str = "balanced"
+    """How much time squishing may take, where the codec is chosen automatically."""
+    s4_compatible: bool = False
+    """Write only what S4 (Rust) can read."""
     zstd_level: int | None = None
     """None: chosen by trial, 1 or 3."""
     dispatcher: str = "sampling"
@@ -114,8 +121,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--domain", "HOST", "serve bucket.HOST as well as HOST/bucket; comma-separated"),
         ("--region", "NAME", f"region that clients are told ({default.region})"),
         ("--codec", "NAME", f"{', '.join(CODECS)} ({default.codec})"),
+        ("--squish", "KIND", "fast: zstd 1; balanced: the best of all codecs; archive: with zstd 9 or 19 (balanced)"),
+        ("--s4-compatible", "yes|no", "write only what S4 (Rust) can read (no)"),
         ("--zstd-level", "N", "1-22; left out, each object's own sample decides between 1 and 3"),
-        ("--dispatcher", "KIND", "sampling: skip what does not shrink; always: use --codec (sampling)"),
+        ("--dispatcher", "KIND", "sampling: skip what does not shrink; always: use --codec for everything (sampling)"),
         ("--data-dir", "DIR", "where objects are kept (./data)"),
         ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
@@ -150,7 +159,9 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         port=values.number("--port", 8014, range(65536)),
         domains=_domains(values.text("--domain", "")),
         region=values.matching("--region", "us-east-1", _REGION),
-        codec=_codec(values.text("--codec", "cpu-zstd")),
+        codec=_codec(values.text("--codec", "auto")),
+        squish=values.choice("--squish", SQUISH),
+        s4_compatible=values.choice("--s4-compatible", ("no", "yes")) == "yes",
         zstd_level=values.optional_number("--zstd-level", ZSTD_LEVELS),
         dispatcher=values.choice("--dispatcher", ("sampling", "always")),
         data_dir=Path(values.text("--data-dir", "data")).absolute(),
@@ -178,8 +189,14 @@ def _check(settings: Settings) -> None:
         raise SettingsError("S4_ACCESS_KEY_ID and S4_SECRET_ACCESS_KEY: set both or neither")
     if settings.metrics_port is not None and settings.metrics_port == settings.port != 0:
         raise SettingsError("--metrics-port: must differ from --port")
-    if settings.zstd_level is not None and settings.codec != "cpu-zstd":
+    if settings.zstd_level is not None and settings.codec not in CODECS_WITH_LEVEL:
         raise SettingsError(f"--zstd-level: has no meaning with --codec {settings.codec}")
+    if settings.squish != SQUISH[0] and settings.codec != "auto":
+        raise SettingsError(f"--squish: has no meaning with --codec {settings.codec}")
+    if settings.dispatcher == "always" and settings.codec == "auto":
+        raise SettingsError("--dispatcher: always needs a --codec other than auto")
+    if settings.s4_compatible and settings.codec not in CODECS_OF_S4:
+        raise SettingsError(f"--s4-compatible: S4 cannot read {settings.codec}")
     try:
         ipaddress.ip_address(settings.host.strip("[]"))
     except ValueError:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from s4gw.backends.embedded import EmbeddedBackend
-from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, Choice, CodecId, Dispatcher, SamplingDispatcher
+from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, AutoDispatcher, Choice, CodecId, Dispatcher, SamplingDispatcher
 from s4gw.gateway.app import Application, create_app
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
 from s4gw.gateway.services import Services
@@ -20,6 +20,10 @@ from s4gw.observability import Metrics, log
 if TYPE_CHECKING:
     from s4gw.gateway.access import Access
     from s4gw.settings import Settings
+
+
+SQUISH_LEVELS: Final = {"fast": (1, 1), "balanced": (1, 3), "archive": (9, 19)}
+"""The fast zstd level, and the one to take where a trial says that it saves something."""
 
 
 def make_app(settings: Settings, access: Access) -> Application:
@@ -50,6 +54,11 @@ def build_services(settings: Settings, access: Access) -> Services:
 
 def dispatcher(settings: Settings) -> Dispatcher:
     """The chooser of codecs that the settings ask for."""
+    if settings.codec == "auto":
+        levels = SQUISH_LEVELS[settings.squish] if settings.zstd_level is None else (settings.zstd_level,) * 2
+        if settings.s4_compatible or settings.squish == "fast":
+            return SamplingDispatcher(CodecId.CPU_ZSTD, levels=levels)
+        return AutoDispatcher(levels)
     codec = CodecId.from_label(settings.codec)
     if settings.dispatcher == "always":
         level = LEVEL_DEFAULT[codec] if settings.zstd_level is None else settings.zstd_level

@@ -38,6 +38,7 @@ RESERVED: Final = {
     # the catalogue is a cache in a file that workers share, not a store: no record of it is missed
     "apsw": ("store/", "backends/remote/catalogue.py"),
     "zstandard": ("codec/",),
+    "pcodec": ("codec/",),
     "cupy": ("gpu/",),
     "pynvml": ("gpu/",),
     "nvidia": ("gpu/",),

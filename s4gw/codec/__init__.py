@@ -4,8 +4,9 @@ Pure: bytes and values in, bytes, values or `CodecError` out. `layout` holds the
 in prose.
 """
 
+from s4gw.codec.auto import AutoDispatcher
 from s4gw.codec.choice import Choice, Column, Filter
-from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher, Selection
+from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher
 from s4gw.codec.errors import (
     ChecksumMismatch,
     CodecError,
@@ -25,7 +26,6 @@ from s4gw.codec.errors import (
     UnsupportedSidecar,
 )
 from s4gw.codec.frame import (
-    SHRINK_MIN_PERCENT,
     EncodedFrame,
     Frame,
     FrameHeader,
@@ -50,10 +50,11 @@ from s4gw.codec.layout import (
 from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
 from s4gw.codec.pipeline import Compressor, compress, decompress, is_framed
 from s4gw.codec.reader import Reader, open_reader
-from s4gw.codec.registry import LEVEL_DEFAULT, Dictionaries
+from s4gw.codec.registry import LEVEL_DEFAULT, SHRINK_MIN_PERCENT, Dictionaries
 from s4gw.codec.registry import decode as decode_payload
 from s4gw.codec.registry import stream as stream_raw
 from s4gw.codec.s4_metadata import Body, BodyKind, classify, split_metadata
+from s4gw.codec.selection import Selection
 from s4gw.codec.sidecar import Sidecar, SidecarEncryption, encode_sidecar, read_sidecar
 from s4gw.codec.trailer import NeedBytes, Trailer, encode_trailer, read_trailer
 from s4gw.codec.walk import HeaderWalker, Site
@@ -69,6 +70,7 @@ __all__ = [
     "SMALL_BYTES",
     "TRAILER_TAIL_BYTES",
     "AlwaysDispatcher",
+    "AutoDispatcher",
     "Body",
     "BodyKind",
     "ChecksumMismatch",

@@ -59,3 +59,17 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
         if isinstance(self.parameters, tuple):
             return f"{self.codec.label} of {', '.join(each.label for each in self.parameters)}"
         return f"{self.codec.label} {self.level}" if self.level else self.codec.label
+
+
+def rotated(choice: Choice, distance: int) -> Choice:
+    """Give *choice* for bytes that begin *distance* bytes further on: records may be cut at another place there."""
+    parameters = choice.parameters
+    if isinstance(parameters, tuple):
+        moved = tuple(rotated(each, distance) for each in parameters)
+        return choice if moved == parameters else msgspec.structs.replace(choice, parameters=moved)
+    if not isinstance(parameters, Filter) or not parameters.mask or distance % parameters.width == 0:
+        return choice
+    width = parameters.width
+    shift = distance % width
+    mask = (parameters.mask >> shift | parameters.mask << width - shift) & (1 << width) - 1
+    return msgspec.structs.replace(choice, parameters=msgspec.structs.replace(parameters, mask=mask))

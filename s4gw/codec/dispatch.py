@@ -12,11 +12,10 @@ from s4gw.checksum import Buffer
 from s4gw.codec import registry, zstd
 from s4gw.codec.choice import Choice
 from s4gw.codec.errors import UnsupportedCodec
-from s4gw.codec.frame import EncodedFrame
 from s4gw.codec.layout import CodecId
 
 SMALL_BYTES: Final = 16 * 1024
-"""Up to here a trial would cost as much as compressing: level 3 at once."""
+"""Up to here a trial would cost as much as compressing: the better level at once."""
 
 _PIECE_BYTES: Final = 8 * 1024
 _PIECES: Final = 4
@@ -26,11 +25,10 @@ _CLEARLY_PERMILLE: Final = 900  # a piece that shrinks by this much settles it: 
 
 _TRIAL_BYTES: Final = 128 * 1024
 _TRIAL_BYTES_MIN: Final = 8 * 1024
-_TRIAL_SHARE: Final = 16  # smaller objects get a trial of this part of them, so that choosing stays far below writing
+_TRIAL_SHARE: Final = 8  # smaller objects get a trial of this part of them, so that choosing stays far below writing
 _TRIAL_LEVELS: Final = (1, 3)
-_TRIAL_GAIN_PERCENT: Final = 97  # level 3 takes 1.5-2x the time of level 1; measured: right on 14 of 16 data sets
-
-_DRIFT_PERCENT: Final = 6
+_TRIED: Final = frozenset({CodecId.CPU_ZSTD, CodecId.ZSTD_CASCADE})
+_TRIAL_GAIN_PERMILLE: Final = 995  # below, level 3 only takes longer; trials of a sample are that exact
 
 # Formats that are compressed already. Their headers often are not, so a match makes the choice look past the first
 # piece; it does not decide by itself, since any file may begin with these bytes.
@@ -62,6 +60,9 @@ class Dispatcher(Protocol):
             size: Bytes of the whole object, None when nobody knows.
         """
 
+    def glance(self, choice: Choice, frame: Buffer) -> int:
+        """Give a number for *frame*, cheaply, that stays about the same while *choice* suits what comes."""
+
 
 class AlwaysDispatcher:
     """Gives one choice, whatever the bytes are.
@@ -79,24 +80,36 @@ class AlwaysDispatcher:
     def choose(self, sample: Buffer, size: int | None) -> Choice:  # noqa: ARG002 - the port's signature
         return self._choice
 
+    def glance(self, choice: Choice, frame: Buffer) -> int:  # noqa: ARG002
+        return 0
+
 
 class SamplingDispatcher:
     """Looks at the bytes: passthrough for what is compressed already, else *default* at a level that pays.
 
     Args:
         default: Codec for whatever shrinks.
-        level: Its level; None: zstd 1 or 3 by a trial, other codecs as usual for them.
+        level: Its level; None: for zstd one of *levels* by a trial, other codecs as usual for them.
+        levels: Two zstd levels: the fast one, and the one to take where it saves something.
 
     Raises: UnsupportedCodec, for a codec that is only read.
     """
 
-    __slots__ = ("_default", "_level")
+    __slots__ = ("_default", "_level", "_levels", "_small")
 
-    def __init__(self, default: CodecId = CodecId.CPU_ZSTD, level: int | None = None) -> None:
+    def __init__(
+        self,
+        default: CodecId = CodecId.CPU_ZSTD,
+        level: int | None = None,
+        *,
+        levels: tuple[int, int] = _TRIAL_LEVELS,
+    ) -> None:
         if default not in registry.LEVEL_DEFAULT:
             raise UnsupportedCodec(default.label)
         self._default = default
-        self._level = level if level is not None or default is CodecId.CPU_ZSTD else registry.LEVEL_DEFAULT[default]
+        self._levels = levels
+        self._level = level if level is not None or default in _TRIED else registry.LEVEL_DEFAULT[default]
+        self._small = Choice(default, levels[1] if self._level is None else self._level)
 
     def choose(self, sample: Buffer, size: int | None) -> Choice:
         view = memoryview(sample).cast("B")
@@ -104,49 +117,22 @@ class SamplingDispatcher:
         if not view or self._default is CodecId.PASSTHROUGH:
             return Choice(CodecId.PASSTHROUGH, 0)
         if known <= SMALL_BYTES:
-            return Choice(self._default, registry.LEVEL_DEFAULT[self._default] if self._level is None else self._level)
+            return self._small
         if _incompressible(view):
             return Choice(CodecId.PASSTHROUGH, 0)
-        return Choice(self._default, _trial_level(view, known) if self._level is None else self._level)
+        return Choice(self._default, trial_level(view, known, self._levels) if self._level is None else self._level)
 
-
-class Selection:
-    """Chooses once, then trusts the choice while the ratio stays: selection costs up to half of compressing a frame.
-
-    One of these belongs to one object. Ask `choose` for every frame and tell `observe` what came of it; the choice
-    is made anew after *every_bytes*, and after a frame whose ratio drifted by more than 6 % from the first one's.
-    """
-
-    __slots__ = ("_choice", "_dispatcher", "_every_bytes", "_left", "_ratio")
-
-    def __init__(self, dispatcher: Dispatcher, *, every_bytes: int = 4 * 1024**2) -> None:
-        self._dispatcher = dispatcher
-        self._every_bytes = every_bytes
-        self._choice: Choice | None = None
-        self._left = 0
-        self._ratio: float | None = None
-
-    def choose(self, frame: Buffer, size: int | None) -> Choice:
-        """Choose for *frame*, the next bytes of an object of *size* bytes (None: unknown)."""
-        if self._choice is None or self._left <= 0:
-            self._choice = self._dispatcher.choose(frame, size)
-            self._left = self._every_bytes
-            self._ratio = None
-        self._left -= memoryview(frame).nbytes
-        return self._choice
-
-    def observe(self, frame: EncodedFrame) -> None:
-        """Learn how well the last choice did."""
-        ratio = frame.stored_size / max(frame.original_size, 1)
-        if self._ratio is None:
-            self._ratio = ratio
-        elif abs(ratio - self._ratio) * 100 > self._ratio * _DRIFT_PERCENT:
-            self._left = 0
+    def glance(self, choice: Choice, frame: Buffer) -> int:
+        """Tell whether the middle of *frame* shrinks."""
+        del choice
+        view = memoryview(frame).cast("B")
+        middle = view[len(view) // 2 : len(view) // 2 + _PIECE_BYTES]
+        return int(len(zstd.encode(middle, _TRIAL_LEVELS[0])) * 1000 < len(middle) * _INCOMPRESSIBLE_PERMILLE)
 
 
 def _incompressible(view: memoryview) -> bool:
     """Whether zstd 1 gets less than 1.5 % out of pieces spread over the sample."""
-    pieces = _spread(view)
+    pieces = spread(view, _PIECES, _PIECE_BYTES)
     if len(pieces) > 1 and bytes(view[:8]).startswith(_COMPRESSED_MAGICS):
         pieces = pieces[1:]
     original = stored = 0
@@ -159,18 +145,29 @@ def _incompressible(view: memoryview) -> bool:
     return stored * 1000 >= original * _INCOMPRESSIBLE_PERMILLE
 
 
-def _spread(view: memoryview) -> list[memoryview]:
-    """Cut pieces evenly out of the sample, the first at its start, the last at its end."""
-    if len(view) <= _PIECES * _PIECE_BYTES:
-        return [view[start : start + _PIECE_BYTES] for start in range(0, len(view), _PIECE_BYTES)]
-    stride = (len(view) - _PIECE_BYTES) // (_PIECES - 1)
-    return [view[start : start + _PIECE_BYTES] for start in range(0, stride * _PIECES, stride)]
+def spread(view: memoryview, count: int, piece_bytes: int, *, alignment: int = 1) -> list[memoryview]:
+    """Cut *count* pieces evenly out of *view*, the first at its start, the last at its end; fewer if it is short.
+
+    Each starts at a multiple of *alignment* bytes.
+    """
+    if len(view) <= count * piece_bytes:
+        return [view[start : start + piece_bytes] for start in range(0, len(view), piece_bytes)]
+    stride = (len(view) - piece_bytes) // (count - 1)
+    starts = (place - place % alignment for place in range(0, stride * count, stride))
+    return [view[start : start + piece_bytes] for start in starts]
 
 
-def _trial_level(view: memoryview, size: int) -> int:
-    """Level 3 where it saves 3 % over level 1 on the middle of the sample, else level 1."""
+def trial_level(view: memoryview, size: int, levels: tuple[int, int] = _TRIAL_LEVELS) -> int:
+    """The second level where it saves something over the first on the middle of the sample, else the first."""
+    if levels[0] == levels[1]:
+        return levels[0]
+    middle = trial_sample(view, size)
+    fast, small = (zstd.trial_size(middle, level, len(view)) for level in levels)
+    return levels[1] if small * 1000 < fast * _TRIAL_GAIN_PERMILLE else levels[0]
+
+
+def trial_sample(view: memoryview, size: int) -> memoryview:
+    """The middle of *view*, large enough to compare levels, small beside the *size* bytes of the whole."""
     wanted = min(_TRIAL_BYTES, max(_TRIAL_BYTES_MIN, size // _TRIAL_SHARE))
     start = max(0, (len(view) - wanted) // 2)
-    middle = view[start : start + wanted]
-    fast, small = (len(zstd.encode(middle, level)) for level in _TRIAL_LEVELS)
-    return _TRIAL_LEVELS[1] if small * 100 < fast * _TRIAL_GAIN_PERCENT else _TRIAL_LEVELS[0]
+    return view[start : start + wanted]

@@ -37,9 +37,6 @@ from s4gw.codec.layout import (
 
 _HEADER_SIZES: Final = {FRAME_MAGIC: FRAME_HEADER_SIZE, PADDING_MAGIC: PADDING_HEADER_SIZE}
 
-SHRINK_MIN_PERCENT: Final = 1
-"""A payload that does not shrink by this much is stored as it is: decoding it would cost more than it saves."""
-
 
 class FrameHeader(msgspec.Struct, frozen=True, gc=False):
     """What stands before a payload. Sizes in bytes; `crc32c` is that of the decoded bytes."""
@@ -109,10 +106,8 @@ def encode_frame(data: Buffer, choice: Choice, *, dictionary: bytes | None = Non
     original_size = memoryview(data).nbytes
     if original_size > ORIGINAL_BYTES_MAX:
         raise FrameTooLarge(original_size, ORIGINAL_BYTES_MAX)
-    codec, payload = registry.encode(choice, data, dictionary)
+    codec, payload = registry.encode_shrunk(choice, data, dictionary)
     payload_size = memoryview(payload).nbytes
-    if payload_size * 100 > original_size * (100 - SHRINK_MIN_PERCENT):
-        codec, payload, payload_size = CodecId.PASSTHROUGH, data, original_size
     checksum = crc32c(data)
     header = FRAME_HEADER.pack(FRAME_MAGIC, codec, original_size, payload_size, checksum)
     return EncodedFrame(header, payload, codec, original_size, checksum)

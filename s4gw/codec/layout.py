@@ -75,6 +75,17 @@ content size. None of them holds more than 64 MiB of original: a few bytes may s
     StreamKind    RAW: the stream. ZSTD: one zstd frame. CASCADE: zstd of zstd. REPEAT: a piece of the stream that
                   is repeated to its end.
 
+*pco (66)*: numbers of one type, then nothing else.
+
+    0   1  version, 1                           2   1  bit 0: elements are big-endian
+    1   1  type, see PcoType                    3  ..  odd tail of the original, then a standalone file of pcodec
+                                                       with the elements; nothing if there are none
+
+*segments (67)*: consecutive pieces of the original, each stored as the payload of a codec 0, 1, 64, 65 or 66.
+
+    0   1  version, 1                           3  ..  n entries of 9 bytes: codec id u8, original size u32,
+    1   2  number of pieces n                          stored size u32; then the payloads, back to back, to the end
+
 Codec ids 0-8 are S4's; ids from 64 on are ours. An id is never used again for something else.
 """
 
@@ -151,6 +162,18 @@ RECORD_BYTES_MIN: Final = 2
 RECORD_BYTES_MAX: Final = 64
 STREAM_VARINT_BYTES_MAX: Final = 5  # 64 MiB << 2 takes 28 bits
 assert TYPED_HEADER.size == TYPED_HEADER_SIZE
+PCO_HEADER: Final = struct.Struct("<BBB")
+PCO_HEADER_SIZE: Final = 3
+PCO_BIG_ENDIAN: Final = 1
+assert PCO_HEADER.size == PCO_HEADER_SIZE
+SEGMENTS_HEADER: Final = struct.Struct("<BH")
+SEGMENTS_HEADER_SIZE: Final = 3
+SEGMENT_ENTRY: Final = struct.Struct("<BII")
+SEGMENT_ENTRY_SIZE: Final = 9
+SEGMENT_BYTES: Final = 256 * 1024
+"""Grid that a writer cuts on; readers take pieces of any size."""
+assert SEGMENTS_HEADER.size == SEGMENTS_HEADER_SIZE
+assert SEGMENT_ENTRY.size == SEGMENT_ENTRY_SIZE
 
 
 class CodecId(IntEnum):
@@ -167,6 +190,8 @@ class CodecId(IntEnum):
     CPU_ZSTD_DICT = 8
     ZSTD_CASCADE = 64
     TYPED = 65
+    PCO = 66
+    SEGMENTS = 67
 
     @property
     def label(self) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 from s4gw.checksum import Buffer, crc32c
+from s4gw.codec.auto import AutoDispatcher
 from s4gw.codec.choice import Choice
-from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, Selection
+from s4gw.codec.dispatch import Dispatcher
 from s4gw.codec.errors import CodecError, FrameTooLarge, NotFramed, NoTrailer
 from s4gw.codec.frame import FrameHeader, Padding, decode_frame, encode_frame
 from s4gw.codec.index import FrameIndex
 from s4gw.codec.layout import FRAME_BYTES, FRAME_HEADER_SIZE, FRAME_MAGIC, PADDING_MAGIC, CodecId
 from s4gw.codec.manifest import CodecTotals, Manifest
 from s4gw.codec.registry import Dictionaries
+from s4gw.codec.selection import Selection
 from s4gw.codec.trailer import NeedBytes, encode_trailer, read_trailer
 from s4gw.codec.walk import HeaderWalker
 
@@ -41,7 +43,7 @@ class Compressor:
     def __init__(self, *, dispatcher: Dispatcher | None = None, frame_bytes: int = FRAME_BYTES) -> None:
         if frame_bytes < FRAME_BYTES_MIN:
             raise ValueError(f"frames have at least {FRAME_BYTES_MIN} bytes, not {frame_bytes}")
-        self._dispatcher = dispatcher or SamplingDispatcher()
+        self._dispatcher = dispatcher or AutoDispatcher()
         self._selection = Selection(self._dispatcher)
         self._frame_bytes = frame_bytes
         self._pending = bytearray()

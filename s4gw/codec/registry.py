@@ -10,10 +10,13 @@ from types import MappingProxyType
 from typing import Final
 
 from s4gw.checksum import Buffer
-from s4gw.codec import cascade, fcg1, gzip, passthrough, typed, zstd, zstd_dict
-from s4gw.codec.choice import Choice, Filter
+from s4gw.codec import cascade, estimate, fcg1, gzip, passthrough, pco, segments, typed, zstd, zstd_dict
+from s4gw.codec.choice import Choice, Column, Filter
 from s4gw.codec.errors import DictionaryMissing, UnsupportedCodec
 from s4gw.codec.layout import NUMBERS_BYTES_MAX, CodecId
+
+SHRINK_MIN_PERCENT: Final = 1
+"""A payload that does not shrink by this much is stored as it is: decoding it would cost more than it saves."""
 
 Dictionaries = Callable[[int], bytes]
 """Gives the zstd dictionary of a number, or raises DictionaryMissing."""
@@ -28,6 +31,8 @@ _DECODERS: Final[Mapping[CodecId, Callable[[Buffer, int], bytes]]] = MappingProx
         CodecId.CPU_GZIP: gzip.decode,
         CodecId.ZSTD_CASCADE: cascade.decode,
         CodecId.TYPED: typed.decode,
+        CodecId.PCO: pco.decode,
+        CodecId.SEGMENTS: lambda payload, size: segments.decode(payload, size, decode),
     }
 )
 
@@ -54,7 +59,7 @@ LEVEL_DEFAULT: Final[Mapping[CodecId, int]] = MappingProxyType(
 )
 """Level of codecs that need nothing but a level, when nobody names one."""
 
-WRITTEN: Final = frozenset({*LEVEL_DEFAULT, CodecId.TYPED})
+WRITTEN: Final = frozenset({*LEVEL_DEFAULT, CodecId.TYPED, CodecId.PCO, CodecId.SEGMENTS})
 """The codecs that can be written."""
 
 
@@ -81,9 +86,29 @@ def encode(choice: Choice, data: Buffer, dictionary: bytes | None = None) -> tup
         return CodecId.CPU_ZSTD, zstd.encode(data, level)
     if codec is CodecId.ZSTD_CASCADE:
         return cascade.encode(data, level)
-    if not isinstance(parameters, Filter):
-        raise ValueError(f"{codec.label} needs a filter")  # noqa: TRY004 - as for levels: the choice is wrong
-    return codec, typed.encode(data, level, parameters)
+    if codec is CodecId.TYPED and isinstance(parameters, Filter):
+        return codec, typed.encode(data, level, parameters)
+    if codec is CodecId.PCO and isinstance(parameters, Column):
+        return codec, pco.encode(data, parameters)
+    if codec is CodecId.SEGMENTS and isinstance(parameters, tuple):
+        return _encode_segments(data, parameters)
+    raise ValueError(f"{codec.label} with {parameters}")
+
+
+def _encode_segments(data: Buffer, choices: tuple[Choice, ...]) -> tuple[CodecId, Buffer]:
+    runs = segments.cut(data, lambda piece, start: estimate.best_of(choices, piece, start))
+    if len(runs) == 1:
+        return encode(runs[0][2], data)
+    return CodecId.SEGMENTS, segments.encode(data, runs, encode_shrunk)
+
+
+def encode_shrunk(choice: Choice, data: Buffer, dictionary: bytes | None = None) -> tuple[CodecId, Buffer]:
+    """Do what `encode` does, but leave *data* as it is when that does not save 1 %."""
+    codec, payload = encode(choice, data, dictionary)
+    original_size = memoryview(data).nbytes
+    if memoryview(payload).nbytes * 100 > original_size * (100 - SHRINK_MIN_PERCENT):
+        return CodecId.PASSTHROUGH, data
+    return codec, payload
 
 
 def decode(codec: CodecId, payload: Buffer, original_size: int, dictionaries: Dictionaries | None = None) -> bytes:

@@ -5,6 +5,8 @@ The reader follows docs/format.md alone: plain Python and zstd, nothing of the l
 
 from __future__ import annotations
 
+import random
+import struct
 from itertools import accumulate
 from typing import Final
 
@@ -20,11 +22,35 @@ RECORDS: Final = b"".join(
 )
 LINES: Final = b"".join(b"GET /api/v1/users/123 HTTP/1.1 200 4521 id=%016x\n" % n for n in range(2000))
 
+PRICES: Final = b"".join(struct.pack("<d", (n * n * 7919 % 49_999) / 100) for n in range(500)) + b"odd"
+_GRID: Final = 256 * 1024
+MIXED: Final = b"".join(
+    (
+        b"".join((10**15 + 1000 * n + n * n % 97).to_bytes(8, "little") for n in range(_GRID // 8)),
+        (LINES * 3)[:_GRID],
+        random.Random(7).randbytes(_GRID),
+        b"".join((5 * n + n * n % 4).to_bytes(4, "little") for n in range(_GRID // 4)),
+    )
+)
+"""A frame of numbers, lines, noise and other numbers."""
+
 FILTERS: Final = (
     *(Filter(kind, width, big) for kind in TypedFilter for width in (2, 4, 8) for big in (False, True) if kind != 2),
     *(
         Filter(TypedFilter.PLANES, width, mask=mask)
         for width, mask in ((2, 0), (3, 5), (7, 1), (8, 255), (64, 1 << 63))
+    ),
+)
+
+
+MIXED_CHOICE: Final = Choice(
+    CodecId.SEGMENTS,
+    1,
+    (
+        Choice(CodecId.PASSTHROUGH),
+        Choice(CodecId.ZSTD_CASCADE, 1),
+        Choice(CodecId.TYPED, 1, Filter(TypedFilter.PACK, 8)),
+        Choice(CodecId.TYPED, 1, Filter(TypedFilter.PACK, 4)),
     ),
 )
 

@@ -20,7 +20,7 @@ from s4gw.codec import (
     read_trailer,
     stream_raw,
 )
-from tests.codec.numbers import LINES, RECORDS, TIMES, swapped
+from tests.codec.numbers import LINES, PRICES, RECORDS, TIMES, swapped
 from tests.codec.support import ORIGINAL, decode_all, vector
 
 
@@ -53,6 +53,8 @@ def test_golden_frames(name: str, codec: CodecId) -> None:
         ("frame-typed-planes.bin", CodecId.TYPED, RECORDS + b"?!"),
         ("frame-typed-delta-planes.bin", CodecId.TYPED, TIMES),
         ("frame-typed-pack.bin", CodecId.TYPED, TIMES),
+        ("frame-pco-f64.bin", CodecId.PCO, PRICES),
+        ("frame-segments.bin", CodecId.SEGMENTS, TIMES + LINES + RECORDS + b"xyz"),
         ("frame-typed-pack-big-endian.bin", CodecId.TYPED, swapped(TIMES[:4000])),
     ],
 )

@@ -1,0 +1,239 @@
+"""Find out what bytes are made of, without a hint, and choose the codec that makes least of them.
+
+Per choice, in this order: text goes to zstd at once; a dozen filters are estimated on four samples; what nothing
+shrinks is left alone; records show by the distance at which bytes are equal; samples that want different filters get
+segments; else the best few are measured again on larger samples, together with pcodec. A wrong guess costs ratio,
+never bytes. Choosing is deterministic, so that equal objects are stored equally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from s4gw.checksum import Buffer
+from s4gw.codec import estimate, transform, typed, zstd
+from s4gw.codec.choice import Choice, Column, Filter
+from s4gw.codec.dispatch import SamplingDispatcher, spread, trial_level, trial_sample
+from s4gw.codec.layout import CodecId, TypedFilter
+
+AUTO_BYTES_MIN: Final = 64 * 1024
+"""Below, choosing would cost more than it saves: small objects are what a gateway stores most of."""
+
+_PIECES: Final = 4
+_PIECE_BYTES: Final = 8 * 1024
+_PIECE_BYTES_MIN: Final = 1024
+_CLOSER_PIECES: Final = 3
+_CLOSER_BYTES: Final = 16 * 1024
+_PIECE_SHARE: Final = 64  # of what there is; small objects get small samples
+_ALIGNMENT: Final = 64
+
+_INCOMPRESSIBLE_PERMILLE: Final = 985
+_RECORD_PERCENT: Final = 97
+_SEGMENTS_PERCENT: Final = 95  # winners of single samples must beat the best for all by 5 %
+_NEAR_PERCENT: Final = 125
+_CLEARLY_PERCENT: Final = 85
+_TIE_PERCENT: Final = 102
+_LEVELS: Final = (1, 3)
+_CLOSER_CANDIDATES: Final = 3
+_GLANCE_BYTES: Final = 4096
+
+ZSTD: Final = Choice(CodecId.ZSTD_CASCADE, 1)
+PLAIN: Final = Choice(CodecId.PASSTHROUGH, 0)
+
+
+def _typed(kind: TypedFilter, width: int, *, big_endian: bool = False) -> Choice:
+    return Choice(CodecId.TYPED, 1, Filter(kind, width, big_endian))
+
+
+CANDIDATES: Final = (
+    ZSTD,
+    *(_typed(TypedFilter.PLANES, width) for width in (2, 4, 8)),
+    *(_typed(TypedFilter.DELTA_PLANES, width) for width in (2, 4, 8)),
+    *(_typed(TypedFilter.DELTA, width) for width in (4, 8)),
+    *(_typed(TypedFilter.PACK, width) for width in (4, 8)),
+)
+"""What is estimated for everything that is not text."""
+
+_TEXT_CODECS: Final = frozenset({CodecId.CPU_ZSTD, CodecId.ZSTD_CASCADE})
+_GLANCES: Final = (ZSTD, _typed(TypedFilter.PLANES, 8))
+
+# what decodes slower must be smaller by this much to be chosen, in percent of its size
+_WEIGHTS: Final[Mapping[TypedFilter, int]] = {
+    TypedFilter.DELTA: 100,
+    TypedFilter.PLANES: 100,
+    TypedFilter.DELTA_PLANES: 101,
+    TypedFilter.PACK: 100,
+}
+_WEIGHT_RECORD: Final = 103
+_WEIGHT_PCO: Final = 104
+
+
+class AutoDispatcher:
+    """Chooses among all codecs.
+
+    Args:
+        levels: Two zstd levels: the fast one, and the one for text and the like where it saves something.
+    """
+
+    __slots__ = ("_levels", "_small")
+
+    def __init__(self, levels: tuple[int, int] = _LEVELS) -> None:
+        self._levels = levels
+        self._small = SamplingDispatcher(CodecId.CPU_ZSTD, levels=levels)
+
+    def choose(self, sample: Buffer, size: int | None) -> Choice:
+        known = memoryview(sample).nbytes if size is None else size
+        if known < AUTO_BYTES_MIN:
+            return self._small.choose(sample, size)
+        view = memoryview(sample).cast("B")
+        choice = survey(view)
+        if choice is ZSTD:
+            return msgspec.structs.replace(choice, level=trial_level(view, known, self._levels))
+        return _leveled(choice, self._levels[0])
+
+    def glance(self, choice: Choice, frame: Buffer) -> int:
+        """Permille of two small samples that *choice* would leave; text is text."""
+        if choice.codec is CodecId.SEGMENTS:
+            return 0  # chooses for itself
+        view = memoryview(frame).cast("B")
+        pieces = spread(view[len(view) // 4 : -len(view) // 4], 2, _GLANCE_BYTES, alignment=_ALIGNMENT)
+        if choice.codec in _TEXT_CODECS:
+            return int(estimate.is_text(pieces)) or 1000
+        size = max(1, sum(map(len, pieces)))
+        if choice.codec is CodecId.PASSTHROUGH:
+            shrinks = any(_total(each, view, pieces) * 1000 < size * _INCOMPRESSIBLE_PERMILLE for each in _GLANCES)
+            return 0 if shrinks else 1000
+        return _total(choice, view, pieces) * 1000 // size
+
+
+def _leveled(choice: Choice, level: int) -> Choice:
+    """Give *choice* with *level* for the zstd within it."""
+    if isinstance(choice.parameters, tuple):
+        pieces = tuple(_leveled(each, level) for each in choice.parameters)
+        return msgspec.structs.replace(choice, level=level, parameters=pieces)
+    if choice.level in {0, level}:
+        return choice
+    return msgspec.structs.replace(choice, level=level)
+
+
+def survey(view: memoryview) -> Choice:
+    """Choose for *view*, at least a few KiB; zstd comes out as `ZSTD` itself."""
+    pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
+    if estimate.is_text(pieces):
+        return ZSTD
+    costs = _costs(view, pieces)
+    size = sum(map(len, pieces))
+    totals = {choice: sum(each) for choice, each in costs.items()}
+    best = min(totals.values())
+    mixed = sum(map(min, zip(*costs.values(), strict=True)))
+    if mixed * 1000 >= size * _INCOMPRESSIBLE_PERMILLE:
+        return PLAIN
+    if mixed * 100 < best * _SEGMENTS_PERCENT:
+        winners = {min(costs, key=lambda choice: costs[choice][place]): None for place in range(len(pieces))}
+        return Choice(CodecId.SEGMENTS, 1, tuple({PLAIN: None, ZSTD: None, **winners}))
+    return _closer(view, totals)
+
+
+def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[int]]:
+    """Estimate the candidates for each piece, those that two pieces rule out only where a piece is of another kind."""
+    order = [*pieces[::2], *pieces[1::2]]  # far apart first
+    costs = {choice: [estimate.size_of(choice, piece) for piece in order[:2]] for choice in CANDIDATES}
+    record = _record(view, pieces)
+    if record is not None:
+        costs[record] = [estimate.size_of(record, _from(piece, view, record)) for piece in order[:2]]
+    best = [min(each[place] for each in costs.values()) for place in range(len(order[:2]))]
+    near = {
+        choice
+        for choice, each in costs.items()
+        if choice is ZSTD or any(cost * 100 <= least * _NEAR_PERCENT for cost, least in zip(each, best, strict=True))
+    }
+    for piece in order[2:]:
+        found = {choice: estimate.size_of(choice, _from(piece, view, choice)) for choice in near}
+        least = min(found.values())
+        if not any(each * 100 <= least * _NEAR_PERCENT and least * 100 <= each * _NEAR_PERCENT for each in best):
+            near = set(costs)
+            found |= {
+                choice: estimate.size_of(choice, _from(piece, view, choice)) for choice in costs if choice not in found
+            }
+        for choice, each in costs.items():
+            # never the winner of this piece: it was far from it where it was measured
+            each.append(found.get(choice, max(len(piece), least)))
+    return costs
+
+
+def _closer(view: memoryview, totals: Mapping[Choice, int]) -> Choice:
+    """Measure the best few again on larger samples, beside pcodec."""
+    ranked = sorted(totals, key=totals.__getitem__)
+    candidates = dict.fromkeys(ranked[:_CLOSER_CANDIDATES])
+    candidates[ZSTD] = None
+    pieces = spread(view, _CLOSER_PIECES, _piece_bytes(view, _CLOSER_BYTES), alignment=_ALIGNMENT)
+    width = _width(ranked, totals)
+    if width and ranked[0] is not ZSTD:
+        candidates[Choice(CodecId.PCO, 0, estimate.column_of(pieces[1], width))] = None
+        if _planes_only(ranked[:_CLOSER_CANDIDATES]):
+            # bytes repeat by their place, differences do not help: the order of the bytes may be the other one
+            candidates[_typed(TypedFilter.PACK, width, big_endian=True)] = None
+            candidates[_typed(TypedFilter.DELTA_PLANES, width, big_endian=True)] = None
+    costs = {choice: _total(choice, view, pieces) * _weight(choice) for choice in candidates}
+    best = min(costs, key=costs.__getitem__)
+    if best is not ZSTD and costs[best] * 100 > costs[ZSTD] * _CLEARLY_PERCENT:
+        # zstd needs room to find matches, which small samples do not have
+        middle = trial_sample(view, len(view))
+        if min(zstd.trial_size(middle, level, len(view)) for level in _LEVELS) < estimate.size_of(best, middle):
+            return ZSTD
+    if costs[best] >= sum(map(len, pieces)) * _INCOMPRESSIBLE_PERMILLE // 10:
+        return PLAIN
+    return best
+
+
+def _width(ranked: Sequence[Choice], totals: Mapping[Choice, int]) -> int:
+    """Width of the elements that the best filters agree on, the smaller where two do as well; 0: no elements."""
+    filters = [choice for choice in ranked if isinstance(choice.parameters, Filter)]
+    most = totals[filters[0]] * _TIE_PERCENT
+    widths = [choice.parameters.width for choice in filters if totals[choice] * 100 <= most]  # type: ignore[union-attr]
+    return min((width for width in widths if width in typed.WIDTHS), default=0)
+
+
+def _planes_only(ranked: Sequence[Choice]) -> bool:
+    filters = [choice.parameters for choice in ranked if isinstance(choice.parameters, Filter)]
+    return bool(filters) and filters[0].kind is TypedFilter.PLANES
+
+
+def _weight(choice: Choice) -> int:
+    if isinstance(choice.parameters, Filter):
+        if choice.parameters.mask:
+            return _WEIGHT_RECORD
+        return _WEIGHTS[choice.parameters.kind]
+    return _WEIGHT_PCO if isinstance(choice.parameters, Column) else 100
+
+
+def _record(view: memoryview, pieces: Sequence[memoryview]) -> Choice | None:
+    """Find records and which of their planes are better as differences."""
+    stride = estimate.stride_of(pieces[1])
+    if not stride:
+        return None
+    plain = Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, stride))
+    aligned = [transform.to_bytes(_from(piece, view, plain)) for piece in pieces[1:3]]
+    return Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, stride, mask=estimate.mask_of(aligned, stride)))
+
+
+def _from(piece: memoryview, view: memoryview, choice: Choice) -> memoryview:
+    """Cut *piece* of *view* so that it starts and ends with a record."""
+    if not isinstance(choice.parameters, Filter) or _ALIGNMENT % choice.parameters.width == 0:
+        return piece
+    width = choice.parameters.width
+    place = transform.to_bytes(piece).ctypes.data - transform.to_bytes(view).ctypes.data
+    start = -place % width
+    return piece[start : start + (len(piece) - start) // width * width]
+
+
+def _total(choice: Choice, view: memoryview, pieces: Sequence[memoryview]) -> int:
+    return sum(estimate.size_of(choice, _from(piece, view, choice)) for piece in pieces)
+
+
+def _piece_bytes(view: memoryview, wanted: int) -> int:
+    share = len(view) // _PIECE_SHARE
+    return max(_PIECE_BYTES_MIN, min(wanted, share - share % _ALIGNMENT))

@@ -1,0 +1,110 @@
+"""Guesses from samples: how small a choice would make some bytes, and what kind of numbers they may be.
+
+Estimates are sizes of zstd level 1 on a few KiB. Every stream of a filter is measured by itself, as it will be
+stored: in one call a small sample's planes would share a Huffman table, which misjudges them by up to a third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from s4gw.checksum import Buffer
+from s4gw.codec import pco, transform, typed, zstd
+from s4gw.codec.choice import Choice, Column, Filter, rotated
+from s4gw.codec.layout import RECORD_BYTES_MAX, CodecId, PcoType
+from s4gw.codec.transform import Bytes
+
+LEVEL: Final = 1
+
+_TEXT: Final = bytes(range(0x20, 0x7F)) + b"\t\n\r"
+_TEXT_PERCENT: Final = 97
+
+_LAG_BYTES: Final = 4096  # bytes that each lag is measured on
+_LAG_GAIN: Final = 0.03  # a stride shows as this much more equal bytes than the other lags have
+
+_SEGMENT_SAMPLE_BYTES: Final = 16 * 1024
+
+_FLOAT_SHARE: Final = 0.95  # of elements whose exponent is that of an ordinary number
+_FLOAT_EXPONENTS: Final = {4: (23, 0xFF, 87, 167), 8: (52, 0x7FF, 983, 1063)}  # shift, mask, 2**-40 to 2**40
+
+
+def size_of(choice: Choice, piece: Buffer) -> int:
+    """Bytes that *piece* would take, headers aside."""
+    size = memoryview(piece).nbytes
+    if choice.codec is CodecId.PASSTHROUGH:
+        return size
+    if isinstance(choice.parameters, Filter):
+        whole = transform.to_bytes(piece)
+        whole = whole[: size - size % choice.parameters.width]
+        return _streams(typed.forward(whole, choice.parameters)[1])
+    if isinstance(choice.parameters, Column):
+        return len(pco.encode(piece, choice.parameters, level=pco.LEVEL_SAMPLE))
+    return min(size, len(zstd.encode(piece, LEVEL)))
+
+
+def _streams(streams: Iterable[Bytes]) -> int:
+    return sum(min(len(stream), len(zstd.encode(stream.data, LEVEL))) for stream in streams)
+
+
+def is_text(pieces: Sequence[memoryview]) -> bool:
+    """Whether more than 97 % of the bytes are printable ASCII."""
+    size = sum(map(len, pieces))
+    other = sum(len(bytes(piece).translate(None, _TEXT)) for piece in pieces)
+    return other * 100 <= size * (100 - _TEXT_PERCENT)
+
+
+def stride_of(piece: Buffer) -> int:
+    """Find the length of records: the lag at which clearly more bytes are equal than at others; 0: none."""
+    data = transform.to_bytes(piece)[: _LAG_BYTES + RECORD_BYTES_MAX]
+    count = len(data) - RECORD_BYTES_MAX
+    if count < RECORD_BYTES_MAX:
+        return 0
+    head = data[:count]
+    shares = np.array([np.count_nonzero(head == data[lag : lag + count]) for lag in range(1, RECORD_BYTES_MAX + 1)])
+    threshold = shares.mean() + _LAG_GAIN * count
+    best = int(shares.argmax()) + 1
+    if best < 3 or shares[best - 1] <= threshold:  # noqa: PLR2004 - one and two bytes are elements
+        return 0
+    for part in range(3, best):  # a multiple of the stride fits about as well as the stride itself
+        if best % part == 0 and shares[part - 1] > threshold and shares[part - 1] * 20 >= shares[best - 1] * 19:
+            return part
+    return best
+
+
+def mask_of(pieces: Sequence[Bytes], stride: int) -> int:
+    """Choose the planes of records that are smaller as differences."""
+    mask = 0
+    planes = [transform.to_planes(piece, stride) for piece in pieces]
+    for place in range(stride):
+        plain = _streams(each[place] for each in planes)
+        differences = _streams(transform.difference(each[place]) for each in planes)
+        if differences < plain:
+            mask |= 1 << place
+    return mask
+
+
+def column_of(piece: Buffer, width: int, *, big_endian: bool = False) -> Column:
+    """Guess what elements of *width* bytes are: floats if nearly all have an ordinary exponent."""
+    whole = transform.to_bytes(piece)
+    values = transform.to_elements(whole[: len(whole) - len(whole) % width], width, big_endian=big_endian)
+    integers = {2: PcoType.U16, 4: PcoType.U32, 8: PcoType.U64}
+    if width not in _FLOAT_EXPONENTS:
+        return Column(integers[width], big_endian)
+    shift, mask, low, high = _FLOAT_EXPONENTS[width]
+    kind: Any = values.dtype.type
+    exponents = (values >> kind(shift)) & kind(mask)
+    ordinary = np.count_nonzero(((exponents >= low) & (exponents <= high)) | (values == 0))
+    nothing = np.count_nonzero(values) * 2 < len(values)
+    if ordinary >= _FLOAT_SHARE * len(values) and not nothing:
+        return Column(PcoType.F32 if width == 4 else PcoType.F64, big_endian)  # noqa: PLR2004
+    return Column(integers[width], big_endian)
+
+
+def best_of(choices: Sequence[Choice], piece: memoryview, start: int) -> Choice:
+    """Choose for a segment that begins *start* bytes after the place that the choices were made for."""
+    middle = max(0, (len(piece) - _SEGMENT_SAMPLE_BYTES) // 2) // RECORD_BYTES_MAX * RECORD_BYTES_MAX
+    sample = piece[middle : middle + _SEGMENT_SAMPLE_BYTES]
+    return min(choices, key=lambda choice: size_of(rotated(choice, start + middle), sample))

@@ -1,0 +1,64 @@
+"""Choose once, then trust: selection costs as much as compressing a frame, and most objects are of one kind."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from s4gw.checksum import Buffer
+from s4gw.codec.choice import Choice, rotated
+from s4gw.codec.dispatch import Dispatcher
+from s4gw.codec.frame import EncodedFrame
+
+TRUSTED_BYTES: Final = 32 * 1024**2
+"""However well a choice does, it is made anew after this much."""
+DRIFT_PERCENT: Final = 6
+"""A frame whose ratio differs by more from the first one's asks for a new choice."""
+GLANCE_PERCENT: Final = 30
+"""Samples of a few KiB vary by themselves; what differs by more is something else."""
+
+
+class Selection:
+    """The choices of one object.
+
+    Ask `choose` for every frame, in order, and tell `observe` what came of it, when it is known. A choice is made
+    anew when a glance at the next frame says that it is of another kind, when the ratio drifts, and now and then. If
+    the same choice comes out again, the next drift has to wait for twice as many bytes.
+    """
+
+    __slots__ = ("_choice", "_dispatcher", "_doubt", "_glance", "_made_at", "_patience", "_ratio", "_seen")
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._choice: Choice | None = None
+        self._seen = self._made_at = 0
+        self._patience = 0
+        self._glance = 0
+        self._doubt = False
+        self._ratio: float | None = None
+
+    def choose(self, frame: Buffer, size: int | None) -> Choice:
+        """Choose for *frame*, the next bytes of an object of *size* bytes (None: unknown)."""
+        choice = self._choice
+        since = self._seen - self._made_at
+        if choice is None or since >= TRUSTED_BYTES or self._doubts(choice, frame, since):
+            self._choice = self._dispatcher.choose(frame, size)
+            self._patience = 0 if self._choice != choice else min(max(2 * self._patience, 2 * since), TRUSTED_BYTES)
+            self._glance = self._dispatcher.glance(self._choice, frame)
+            self._made_at, self._doubt, self._ratio = self._seen, False, None
+            choice, since = self._choice, 0
+        self._seen += memoryview(frame).nbytes
+        return rotated(choice, since)
+
+    def observe(self, frame: EncodedFrame) -> None:
+        """Learn how well a choice did."""
+        ratio = frame.stored_size / max(frame.original_size, 1)
+        if self._ratio is None:
+            self._ratio = ratio
+        elif abs(ratio - self._ratio) * 100 > self._ratio * DRIFT_PERCENT:
+            self._doubt = True
+
+    def _doubts(self, choice: Choice, frame: Buffer, since: int) -> bool:
+        if self._doubt and since >= self._patience:
+            return True
+        now = self._dispatcher.glance(choice, frame)
+        return abs(now - self._glance) * 100 > self._glance * GLANCE_PERCENT
