@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from s4gw.auth.mfa import decode_secret
 from s4gw.auth.model import Credentials, SignedHeaders, Signer
 
 SIGNERS_MAX: Final = 4096
@@ -22,7 +23,8 @@ SIGNED_HEADERS_MAX: Final = 1024
 
 _KEY_FIELD: Final = "aws_access_key_id"
 _SECRET_FIELD: Final = "aws_secret_access_key"  # noqa: S105 - the name of a field
-_FIELDS: Final = frozenset({_KEY_FIELD, _SECRET_FIELD, "owner_id", "email"})
+_MFA_FIELDS: Final = ("mfa_serial", "mfa_secret")
+_FIELDS: Final = frozenset({_KEY_FIELD, _SECRET_FIELD, "owner_id", "email", *_MFA_FIELDS})
 
 
 class CredentialsFileError(ValueError):
@@ -43,12 +45,13 @@ class CredentialStore:
     Raises: CredentialsFileError, when two pairs have the same access key or an e-mail address names two users.
     """
 
-    __slots__ = ("_by_email", "_by_key", "_names", "_signed_headers", "_signers")
+    __slots__ = ("_by_email", "_by_key", "_devices", "_names", "_signed_headers", "_signers")
 
     def __init__(self, credentials: Iterable[Credentials]) -> None:
         self._by_key: dict[str, Credentials] = {}
         self._names: dict[str, str] = {}
         self._by_email: dict[str, str] = {}
+        self._devices: dict[tuple[str, str], bytes] = {}
         for pair in credentials:
             if pair.access_key in self._by_key:
                 raise CredentialsFileError(f"[{pair.name}] uses an access key that another section has already")
@@ -56,6 +59,8 @@ class CredentialStore:
             self._names.setdefault(pair.owner_id, pair.name)
             if pair.email and self._by_email.setdefault(pair.email.lower(), pair.owner_id) != pair.owner_id:
                 raise CredentialsFileError(f"[{pair.name}] has the e-mail address of another user")
+            if pair.mfa_serial:
+                self._devices[(pair.owner_id, pair.mfa_serial)] = pair.mfa_secret
         self._signers: dict[str, Signer] = {}
         self._signed_headers: dict[str, SignedHeaders] = {}
 
@@ -76,6 +81,10 @@ class CredentialStore:
     def owner_by_email(self, email: str) -> str | None:
         """Canonical id of the user with this e-mail address, or None."""
         return self._by_email.get(email.lower())
+
+    def mfa_secret(self, owner_id: str, serial: str) -> bytes | None:
+        """Secret of this MFA device of the user, or None when the user has no such device."""
+        return self._devices.get((owner_id, serial))
 
     def recall_signer(self, credential: str) -> Signer | None:
         """The signer of a Credential element that was verified before, or None."""
@@ -112,8 +121,8 @@ def parse_credentials_file(text: str) -> CredentialStore:
     """Read users and key pairs from the text of a credentials file.
 
     The format is that of AWS's shared credentials file: a section per key pair, named after the user, with
-    ``aws_access_key_id``, ``aws_secret_access_key`` and optionally ``owner_id`` and ``email``. Sections with one
-    ``owner_id`` are several pairs of one user.
+    ``aws_access_key_id``, ``aws_secret_access_key`` and optionally ``owner_id``, ``email``, and ``mfa_serial`` with
+    ``mfa_secret`` (base32). Sections with one ``owner_id`` are several pairs of one user.
 
     Raises: CredentialsFileError (not INI, a field missing or unknown, no section at all, a pair named twice).
     """
@@ -148,4 +157,16 @@ def _pair(name: str, fields: dict[str, str]) -> Credentials:
         owner_id=fields.get("owner_id") or owner_id_of(name),
         name=name,
         email=fields.get("email", ""),
+        mfa_serial=fields.get("mfa_serial", ""),
+        mfa_secret=_mfa_secret(name, fields),
     )
+
+
+def _mfa_secret(name: str, fields: dict[str, str]) -> bytes:
+    serial, secret = (fields.get(field, "") for field in _MFA_FIELDS)
+    if bool(serial) != bool(secret):
+        raise CredentialsFileError(f"[{name}] has one of mfa_serial and mfa_secret without the other")
+    try:
+        return decode_secret(secret) if secret else b""
+    except ValueError as error:
+        raise CredentialsFileError(f"[{name}] has an mfa_secret that is {error}") from None

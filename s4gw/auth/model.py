@@ -51,6 +51,9 @@ class Credentials(msgspec.Struct, frozen=True):
     name: str
     email: str = ""
     """Address by which an ACL may name the user; optional."""
+    mfa_serial: str = ""
+    """Serial number, or any name, of the user's MFA device; optional."""
+    mfa_secret: bytes = b""
 
     def __repr__(self) -> str:
         return f"Credentials(access_key={self.access_key!r}, name={self.name!r}, owner_id={self.owner_id!r})"

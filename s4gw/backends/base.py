@@ -43,6 +43,8 @@ class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
     versioning: Versioning = ""
     object_lock: DefaultRetention | None = None
     """None: no version here can be locked. Once set it stays, and so does versioning."""
+    mfa_delete: str = ""
+    """"Enabled", "Disabled", or empty when it was never set."""
     configs: Mapping[str, bytes] = {}
     """Sub-resource name ("policy", "acl", "tagging", "cors" ...) -> the document as stored."""
 
@@ -128,6 +130,8 @@ class DeleteTarget(msgspec.Struct, frozen=True, kw_only=True):
     conditions: Conditions = NO_CONDITIONS
     bypass: bool = False
     """Go against GOVERNANCE: asked for, and allowed to the caller."""
+    mfa: bool = False
+    """The caller has shown a second factor."""
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,8 +221,13 @@ class Backend(Protocol):
     def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
         """Store (None: remove) one sub-resource document. Raises: NoSuchBucket."""
 
-    def set_versioning(self, bucket: str, state: Versioning) -> None:
-        """Raises: NoSuchBucket, InvalidBucketState (Object Lock needs the versions)."""
+    def set_versioning(
+        self, bucket: str, state: Versioning, *, mfa_delete: str | None = None, mfa: bool = False
+    ) -> None:
+        """Raises: NoSuchBucket, InvalidBucketState (Object Lock needs the versions), AccessDenied (*mfa* is needed)."""
+
+    def use_mfa_code(self, device: str, step: int) -> None:
+        """Take note of a one-time code. Raises: AccessDenied, when it was used before."""
 
     def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
         """Make locks possible, for good, and set what new versions get. Raises: InvalidBucketState (no versioning)."""

@@ -139,8 +139,13 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
     def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
         self.submit(ops.PutConfig(bucket, name, document))
 
-    def set_versioning(self, bucket: str, state: Versioning) -> None:
-        self.submit(ops.SetVersioning(bucket, state))
+    def set_versioning(
+        self, bucket: str, state: Versioning, *, mfa_delete: str | None = None, mfa: bool = False
+    ) -> None:
+        self.submit(ops.SetVersioning(bucket, state, mfa_delete, mfa))
+
+    def use_mfa_code(self, device: str, step: int) -> None:
+        self.submit(ops.UseCode(device, step))
 
     def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
         self.submit(ops.PutLock(bucket, LockDefault(default.mode, default.days, default.years)))
@@ -200,7 +205,12 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         for first in range(0, len(targets), _DELETES_MAX):
             page = targets[first : first + _DELETES_MAX]
             operations = [
-                (ops.Delete(bucket, t.key.encode(), t.version_id, nonce(), rows.when_of(t.conditions), t.bypass), None)
+                (
+                    ops.Delete(
+                        bucket, t.key.encode(), t.version_id, nonce(), rows.when_of(t.conditions), t.bypass, t.mfa
+                    ),
+                    None,
+                )
                 for t in page
             ]
             with translated():

@@ -25,7 +25,8 @@ from s4gw.store import errors
 
 LOCKED_MESSAGE: Final = "Access Denied because object protected by object lock."
 NO_LOCK_MESSAGE: Final = "Bucket is missing Object Lock Configuration"
-"""Both as S3 words them."""
+MFA_MESSAGE: Final = "Mfa Authentication must be used for this request"
+"""All as S3 words them."""
 
 _RETRY_S: Final = "1"  # a committer that was killed is back within a second
 
@@ -40,6 +41,8 @@ _REFUSALS: Final[dict[type[errors.Refused], Callable[[str], S3Error]]] = {
     errors.PreconditionMissed: lambda fact: PreconditionFailed(Condition=fact),
     errors.Locked: lambda _: AccessDenied(LOCKED_MESSAGE),
     errors.NoLock: lambda _: InvalidRequest(NO_LOCK_MESSAGE),
+    errors.MfaNeeded: lambda _: AccessDenied(MFA_MESSAGE),
+    errors.CodeUsed: lambda _: AccessDenied(MFA_MESSAGE),
     errors.BadState: InvalidBucketState,
     errors.NoSpace: lambda _: _unavailable(),
     errors.BadOperation: lambda _: InternalError(),

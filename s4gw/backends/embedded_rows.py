@@ -122,6 +122,7 @@ def bucket_info(row: BucketRecord) -> BucketInfo:
         region=row.region,
         versioning=_VERSIONING[row.versioning],
         object_lock=_object_lock(row.lock),
+        mfa_delete=row.mfa_delete,
         configs=_CONFIGS.decode(row.configs),
     )
 

@@ -21,7 +21,7 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_errors import NO_LOCK_MESSAGE
+from s4gw.backends.embedded_errors import MFA_MESSAGE, NO_LOCK_MESSAGE
 from s4gw.backends.memory_core import MemoryWriter, taken
 from s4gw.backends.memory_multipart import MemoryMultipart
 from s4gw.backends.memory_rules import (
@@ -38,6 +38,7 @@ from s4gw.backends.memory_rules import (
 from s4gw.backends.near import NearBackend
 from s4gw.bucketconfig import DefaultRetention, LockChange
 from s4gw.s3.errors import (
+    AccessDenied,
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
@@ -96,12 +97,24 @@ class MemoryBackend(MemoryMultipart, NearBackend):
                 configs[name] = document
             row.info = msgspec.structs.replace(row.info, configs=configs)
 
-    def set_versioning(self, bucket: str, state: Versioning) -> None:
+    def set_versioning(
+        self, bucket: str, state: Versioning, *, mfa_delete: str | None = None, mfa: bool = False
+    ) -> None:
         with self._lock:
             row = self._bucket(bucket)
+            if not mfa and "Enabled" in (mfa_delete, row.info.mfa_delete):
+                raise AccessDenied(MFA_MESSAGE)
+            if mfa_delete is not None:
+                row.info = msgspec.structs.replace(row.info, mfa_delete=mfa_delete)
             if row.info.object_lock is not None and state != "Enabled":
                 raise InvalidBucketState
             row.info = msgspec.structs.replace(row.info, versioning=state)
+
+    def use_mfa_code(self, device: str, step: int) -> None:
+        with self._lock:
+            if step <= self._used_codes.get(device, 0):
+                raise AccessDenied(MFA_MESSAGE)
+            self._used_codes[device] = step
 
     def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
         with self._lock:
@@ -269,6 +282,8 @@ class MemoryBackend(MemoryMultipart, NearBackend):
         doomed = latest(row, key) if named is None else find(row, key, named)
         check_delete(doomed, target.conditions)
         if named is not None:
+            if doomed is not None and row.info.mfa_delete == "Enabled" and not target.mfa:
+                raise AccessDenied(MFA_MESSAGE)
             check_removal(doomed, self._now_ms(), bypass=target.bypass)
         if named is None and row.info.versioning:
             marker = self._add(row, key, b"", size=0, etag="", meta=ObjectMeta(), delete_marker=True)

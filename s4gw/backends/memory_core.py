@@ -55,6 +55,7 @@ class MemoryCore:
         self._lock = threading.RLock()
         self._buckets: dict[str, BucketRow] = {}
         self._counter = 0
+        self._used_codes: dict[str, int] = {}
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

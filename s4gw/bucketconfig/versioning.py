@@ -9,24 +9,24 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from s4gw.s3.errors import IllegalVersioningConfigurationException, MalformedXML
-from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 VersioningState = Literal["Enabled", "Suspended"]
 
 
-def parse_versioning(document: Mapping[str, Any]) -> VersioningState:
+def parse_versioning(document: Mapping[str, Any]) -> tuple[VersioningState, str | None]:
     """Read a boto3-shaped VersioningConfiguration.
 
-    Raises: IllegalVersioningConfigurationException (no state), MalformedXML, NotImplemented (MFA delete, which
-        would promise a protection that is not there).
+    Returns: the state, and what MFA delete is to be ("Enabled", "Disabled"), None when it is not spoken of.
+    Raises: IllegalVersioningConfigurationException (no state), MalformedXML.
     """
-    if document.get("MFADelete") == "Enabled":
-        raise S3NotImplemented("MFA delete is not implemented.")
+    mfa_delete = document.get("MFADelete")
+    if mfa_delete not in (None, "Enabled", "Disabled"):
+        raise MalformedXML
     status = document.get("Status")
     if status is None:
         raise IllegalVersioningConfigurationException("The Versioning element must be specified")
     if status == "Enabled":
-        return "Enabled"
+        return "Enabled", mfa_delete
     if status == "Suspended":
-        return "Suspended"
+        return "Suspended", mfa_delete
     raise MalformedXML

@@ -6,9 +6,18 @@ from typing import Any, Final
 
 import msgspec
 
-from s4gw.store import locks
+from s4gw.store import apply_mfa, locks
 from s4gw.store.apply_objects import add_version, check_write, new_version
-from s4gw.store.errors import BadOperation, BadState, BucketExists, BucketNotEmpty, NoBucket, NoPart, NoUpload
+from s4gw.store.errors import (
+    BadOperation,
+    BadState,
+    BucketExists,
+    BucketNotEmpty,
+    MfaNeeded,
+    NoBucket,
+    NoPart,
+    NoUpload,
+)
 from s4gw.store.ops import (
     AbortUpload,
     Complete,
@@ -85,12 +94,19 @@ def put_config(tables: Tables, op: PutConfig, _inline: bytes | None) -> Outcome:
 
 
 def set_versioning(tables: Tables, op: SetVersioning, _inline: bytes | None) -> Outcome:
-    """Set the versioning state."""
+    """Set the versioning state, and whether removing versions wants a second factor."""
     bucket = tables.bucket(op.bucket)
+    apply_mfa.check(bucket, shown=op.mfa)
+    if op.mfa_delete == "Enabled" and not op.mfa:
+        raise MfaNeeded
     if bucket.lock is not None and op.state != "Enabled":
         raise BadState("An Object Lock configuration is present on this bucket, so versioning cannot be suspended.")
     seq = tables.take_seq()
-    tables.execute("UPDATE buckets SET versioning = ?, changed_seq = ? WHERE id = ?", (op.state, seq, bucket.id))
+    mfa_delete = bucket.mfa_delete if op.mfa_delete is None else op.mfa_delete
+    tables.execute(
+        "UPDATE buckets SET versioning = ?, mfa_delete = ?, changed_seq = ? WHERE id = ?",
+        (op.state, mfa_delete, seq, bucket.id),
+    )
     tables.bucket_changed(op.bucket)
     return Outcome(seq=seq)
 

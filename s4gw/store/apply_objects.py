@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from s4gw.store import locks
+from s4gw.store import apply_mfa, locks
 from s4gw.store.errors import NoKey, PreconditionMissed
 from s4gw.store.ops import (
     FLAG_LOCKED,
@@ -122,6 +122,7 @@ def delete(tables: Tables, op: Delete, _inline: bytes | None) -> Outcome:
     _check_delete(doomed, op.when)
     if doomed is None:
         return Outcome()
+    apply_mfa.check(bucket, shown=op.mfa)
     locks.check_removal(tables, doomed, bypass=op.bypass)
     tables.take_seq()
     if doomed is current:

@@ -119,6 +119,18 @@ class NoLock(Refused):
     code = "no_lock"
 
 
+class MfaNeeded(Refused):
+    """The bucket wants a second factor for this."""
+
+    code = "mfa_needed"
+
+
+class CodeUsed(Refused):
+    """The one-time code, or a later one of the device, was used before."""
+
+    code = "code_used"
+
+
 class BadState(Refused):
     """The bucket's state does not allow it; the fact says why, as a sentence."""
 

@@ -33,6 +33,7 @@ class BucketRecord(NamedTuple):
     versioning: str
     configs: bytes
     lock: bytes | None
+    mfa_delete: str
     objects: int
     versions: int
     bytes: int
@@ -300,7 +301,9 @@ def _alone(_row: Row) -> list[Row]:
     return []
 
 
-_BUCKET: Final = "id, name, changed_seq, owner, created_ms, region, versioning, configs, lock, objects, versions, bytes"
+_BUCKET: Final = (
+    "id, name, changed_seq, owner, created_ms, region, versioning, configs, lock, mfa_delete, objects, versions, bytes"
+)
 _SELECT_BUCKET: Final = f"SELECT {_BUCKET} FROM buckets WHERE name = ?"
 _O: Final = ", ".join(f"o.{column}" for column in VERSION_COLUMNS.split(", "))
 _SELECT_CURRENT: Final = f"""

@@ -78,10 +78,14 @@ class PutConfig(_Op, frozen=True, tag="pc"):
 
 
 class SetVersioning(_Op, frozen=True, tag="sv"):
-    """*state* is "", "Enabled" or "Suspended". Refused: bad_state, when locks need the versions."""
+    """*state* is "", "Enabled" or "Suspended". Refused: bad_state, when locks need the versions; mfa_needed."""
 
     bucket: str
     state: str
+    mfa_delete: str | None = None
+    """"Enabled" or "Disabled"; None leaves it as it is."""
+    mfa: bool = False
+    """The sender has shown a second factor, see `UseCode`."""
 
 
 class PutLock(_Op, frozen=True, tag="pl"):
@@ -159,7 +163,10 @@ class SetMeta(_Op, frozen=True, tag="sm"):
 
 
 class Delete(_Op, frozen=True, tag="do"):
-    """Delete the current version (or hide it with a marker), or the named one for good. Refused: locked."""
+    """Delete the current version (or hide it with a marker), or the named one for good.
+
+    Refused: locked, mfa_needed.
+    """
 
     bucket: str
     key: bytes
@@ -168,6 +175,15 @@ class Delete(_Op, frozen=True, tag="do"):
     when: When | None = None
     bypass: bool = False
     """See `SetLock`."""
+    mfa: bool = False
+    """See `SetVersioning`."""
+
+
+class UseCode(_Op, frozen=True, tag="uc"):
+    """Take note that the one-time code of a step was used. Refused: code_used, for that step and earlier ones."""
+
+    device: str
+    step: int
 
 
 class CreateUpload(_Op, frozen=True, tag="cu"):
@@ -223,6 +239,7 @@ Operation = (
     | SetVersioning
     | PutLock
     | SetLock
+    | UseCode
     | Put
     | Copy
     | Rename

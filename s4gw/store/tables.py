@@ -31,6 +31,7 @@ class BucketRow(NamedTuple):
     owner: str
     lock: LockDefault | None
     """None: no version can be locked."""
+    mfa_delete: str
 
 
 class Version(NamedTuple):
@@ -107,14 +108,16 @@ class Tables:
         """Raises: NoBucket."""
         known = self._buckets.get(name)
         if known is None:
-            row = self.execute("SELECT id, versioning, owner, lock FROM buckets WHERE name = ?", (name,)).fetchone()
+            row = self.execute(
+                "SELECT id, versioning, owner, lock, mfa_delete FROM buckets WHERE name = ?", (name,)
+            ).fetchone()
             if row is None:
                 raise NoBucket(name)
             if len(self._buckets) >= _BUCKET_CACHE_MAX:
                 self._buckets.clear()
-            number, versioning, owner, lock = row
+            number, versioning, owner, lock, mfa_delete = row
             default = None if lock is None else msgspec.msgpack.decode(lock, type=LockDefault)
-            known = self._buckets[name] = BucketRow(number, versioning, owner, default)
+            known = self._buckets[name] = BucketRow(number, versioning, owner, default, mfa_delete)
         return known
 
     def bucket_changed(self, name: str) -> None:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,22 +134,23 @@ class Gateway:
         return self.process.wait(STOP_S_MAX)
 
 
-def write_credentials(path: Path, users: Sequence[User] = (MAIN, ALT)) -> None:
-    """Write a credentials file."""
+def write_credentials(path: Path, users: Sequence[User] = (MAIN, ALT), device: Mapping[str, str] | None = None) -> None:
+    """Write a credentials file; *device* holds the fields of the first user's MFA device."""
     fields = ("aws_access_key_id", "aws_secret_access_key", "owner_id")
     values = [(user.name, (user.access_key, user.secret_key, user.owner_id)) for user in users]
     sections = [
         f"[{name}]\n" + "".join(f"{field} = {value}\n" for field, value in zip(fields, texts, strict=True))
         for name, texts in values
     ]
+    sections[0] += "".join(f"{field} = {value}\n" for field, value in (device or {}).items())
     path.write_text("\n".join(sections))
     path.chmod(0o600)
 
 
 @contextlib.contextmanager
-def running(folder: Path, *flags: str) -> Iterator[Gateway]:
+def running(folder: Path, *flags: str, device: Mapping[str, str] | None = None) -> Iterator[Gateway]:
     """Serve from *folder*, which may hold the data of an earlier run; stop at the end, hard if need be."""
-    write_credentials(folder / "credentials")
+    write_credentials(folder / "credentials", device=device)
     address = folder / "data" / "run" / "address"
     address.unlink(missing_ok=True)
     where = ("--host", "127.0.0.1", "--port", "0", "--data-dir", str(folder / "data"))

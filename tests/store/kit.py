@@ -110,12 +110,13 @@ def _places(index: apsw.Connection, packed: Any) -> Iterator[tuple[Any, ...]]:
 _VERSION = "bucket.name, o.key, o.seq, o.flags, o.size, o.etag, o.stored_size, o.modified_ms, document, o.nonce"
 _CONTENTS = {
     "buckets": "SELECT name, changed_seq, owner, created_ms, region, versioning, objects, versions, bytes, configs,"
-    " lock FROM buckets ORDER BY name",
+    " lock, mfa_delete FROM buckets ORDER BY name",
     "objects": f"SELECT {_VERSION} FROM objects o JOIN buckets bucket ON bucket.id = o.bucket"
     " JOIN facts ON facts.id = o.facts ORDER BY 1, 2",
     "versions": f"SELECT {_VERSION} FROM versions o JOIN buckets bucket ON bucket.id = o.bucket"
     " JOIN facts ON facts.id = o.facts ORDER BY 1, 2, 3",
     "bodies": "SELECT seq, meta, inline, extents FROM bodies ORDER BY seq",
+    "used_codes": "SELECT device, step FROM used_codes ORDER BY device",
     "locks": "SELECT seq, mode, until_ms, hold FROM locks ORDER BY seq",
     "uploads": "SELECT seq, key, upload_id, started_ms, document FROM uploads ORDER BY seq",
     "parts": "SELECT upload, number, seq, stored_size, modified_ms, document, extents FROM parts ORDER BY 1, 2",

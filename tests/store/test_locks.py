@@ -152,7 +152,7 @@ def test_locks_need_a_bucket_for_them(store: Store) -> None:
 
 
 def test_a_rebuilt_index_has_every_lock(store: Store) -> None:
-    """Defaults, periods, holds, and those that were changed or removed since."""
+    """Defaults, periods, holds, and those that were changed or removed since; second factors too."""
     store.submit(ops.PutLock(BUCKET, LockDefault("COMPLIANCE", years=1)))
     for key, lock in (("d", None), ("g", GOVERNED), ("h", HELD)):
         put_locked(store, key, lock)
@@ -162,6 +162,8 @@ def test_a_rebuilt_index_has_every_lock(store: Store) -> None:
     store.submit(ops.CreateUpload(BUCKET, b"m", "u", 1, b"d"))
     store.submit(ops.Complete(BUCKET, b"m", "u", [], [], 0, "e", b"m", b"f", nonce(), None, COMPLIANT))
     delete(store, "g", None)
+    store.submit(ops.UseCode("device", 7))
+    store.submit(ops.SetVersioning(BUCKET, "Enabled", "Enabled", mfa=True))
     before = contents(store.data_dir)
     store.close()
     rebuild_index(store.data_dir)
@@ -171,8 +173,8 @@ def test_a_rebuilt_index_has_every_lock(store: Store) -> None:
 def test_no_operation_of_the_store_is_forgotten_here() -> None:
     """A new operation that removes or replaces versions belongs into the walk above."""
     walked = {
-        "CreateBucket", "DeleteBucket", "PutConfig", "SetVersioning", "PutLock", "SetLock", "Put", "Copy", "Rename",
-        "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete",
+        "CreateBucket", "DeleteBucket", "PutConfig", "SetVersioning", "PutLock", "SetLock", "UseCode", "Put", "Copy",
+        "Rename", "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete",
     }  # fmt: skip
     assert walked == {kind.__name__ for kind in ops.Operation.__args__}
     assert issubclass(Locked, StoreError)

@@ -13,6 +13,7 @@ from s4gw.bucketconfig import cors, ownership, public_access_block, tagging
 from s4gw.bucketconfig.documents import dump_document, load_document
 from s4gw.bucketconfig.registry import SUB_RESOURCES, SubResource
 from s4gw.bucketconfig.versioning import parse_versioning
+from s4gw.gateway.resources import mfa
 from s4gw.gateway.resources.base import Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import bucket_acl, bucket_of
@@ -122,17 +123,23 @@ class GetBucketVersioning(Resource):
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """Empty while it was never enabled."""
-        state = bucket_of(req).versioning
-        answer(req, resp, {"Status": state} if state else {})
+        info = bucket_of(req)
+        state = {"Status": info.versioning} if info.versioning else {}
+        answer(req, resp, state | ({"MFADelete": info.mfa_delete} if info.mfa_delete else {}))
 
 
 class PutBucketVersioning(Resource):
     """Enable versioning, or suspend it."""
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
-        """It never goes back to unversioned."""
+        """It never goes back to unversioned. A second factor counts where MFA delete is, or is to be set."""
         params = parameters(req, read_document(req, DOCUMENT_BYTES_MAX))
-        self.backend.set_versioning(req.bucket, parse_versioning(params["VersioningConfiguration"]))
+        state, mfa_delete = parse_versioning(params["VersioningConfiguration"])
+        second_factor = "Enabled" in (mfa_delete, bucket_of(req).mfa_delete) and mfa.shown(req)
+        if mfa_delete is None and not second_factor:
+            self.backend.set_versioning(req.bucket, state)
+        else:
+            self.backend.set_versioning(req.bucket, state, mfa_delete=mfa_delete, mfa=second_factor)
         answer(req, resp, {})
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s4gw.backends.base import Conditions, Deleted, DeleteTarget
 from s4gw.bucketconfig.object_lock import wants_bypass
+from s4gw.gateway.resources import mfa
 from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.s3 import names
@@ -42,6 +43,7 @@ class DeleteObject(Resource):
             key=req.key,
             version_id=version_id,
             bypass=wants_bypass(req.header_map),
+            mfa=version_id is not None and mfa.shown_for_delete(req),
             conditions=delete_conditions(
                 params.get("IfMatch"), params.get("IfMatchSize"), params.get("IfMatchLastModifiedTime")
             ),
@@ -67,6 +69,7 @@ class DeleteObjects(Resource):
         if not 0 < len(wanted) <= KEYS_MAX:
             raise MalformedXML
         quiet = bool(params["Delete"].get("Quiet"))
+        second_factor = any(item.get("VersionId") for item in wanted) and mfa.shown_for_delete(req)
         allowed: list[DeleteTarget] = []
         errors: list[dict[str, str]] = []
         for item in wanted:
@@ -74,6 +77,7 @@ class DeleteObjects(Resource):
                 key=item["Key"],
                 version_id=item.get("VersionId") or None,
                 bypass=wants_bypass(req.header_map),
+                mfa=second_factor,
                 conditions=delete_conditions(item.get("ETag"), item.get("Size"), item.get("LastModifiedTime")),
             )
             try:
