@@ -53,11 +53,22 @@ def handle(req: S3Request, resp: falcon.Response, error: Exception, _params: Any
         resp.status = STATUS_CLIENT_GONE
         resp.data = b""
         return
-    answer = translate(error) or InternalError()
+    fill(req, resp, _answer(req, error))
+
+
+def document(req: S3Request, error: BaseException) -> bytes:
+    """The error document that ends an answer whose status has left already."""
+    answer = _answer(req, error)
+    req.facts.error = answer.code
+    return xml_write.error_document(answer, resource=req.raw_path, request_id=req.request_id, host_id="")
+
+
+def _answer(req: S3Request, error: BaseException) -> S3Error:
+    answer = (translate(error) if isinstance(error, Exception) else None) or InternalError()
     # What a backend answers for damage or a full disk says nothing to the client; its cause says it to the operator.
     if answer.status >= InternalError.status and (answer is not error or error.__cause__ is not None):
         get_logger().error("internal error", request_id=req.request_id, code=answer.code, exc_info=error)
-    fill(req, resp, answer)
+    return answer
 
 
 def fill(req: S3Request, resp: falcon.Response, answer: S3Error) -> None:

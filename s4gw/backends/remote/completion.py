@@ -95,7 +95,7 @@ class RemoteCompletion(RemoteUploads):
             done = self._make(work, staged)
         self.write_done(work.bucket, work.upload_id, done)
         obj = self.made(work.bucket, done)
-        self.remember(work.bucket, obj, done.upstream_etag, modified_known=False)
+        self.learnt(work.bucket, obj, done.upstream_etag, modified_known=False)
         with contextlib.suppress(S3Error):  # it is written down: whoever asks again is told so
             self.close_upload(work.bucket, work.key, work.upload_id)
         return obj

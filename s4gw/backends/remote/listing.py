@@ -147,7 +147,7 @@ class RemoteListing(RemoteBase):
             next_version_id=str(page.get("NextVersionIdMarker") or "") if more else "",
         )
 
-    def remember(self, bucket: str, obj: StoredObject, upstream_etag: str, *, modified_known: bool) -> None:
+    def learnt(self, bucket: str, obj: StoredObject, upstream_etag: str, *, modified_known: bool) -> None:
         """Write down what *obj* is to clients, so that no listing has to ask.
 
         Args:

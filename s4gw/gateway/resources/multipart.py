@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from s4gw.backends.base import PartInfo, StoredObject, Upload
 from s4gw.checksum import Algorithm
+from s4gw.gateway import faults
 from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters, quoted
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import user
+from s4gw.gateway.resources.keep_alive import begun, kept_alive
 from s4gw.gateway.resources.listing import encoder, page_size
 from s4gw.gateway.resources.object_put import check_length, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_conditions
 from s4gw.objects import DEFAULT_ALGORITHM, Completion
-from s4gw.s3 import checksums
+from s4gw.s3 import checksums, model
 from s4gw.s3.errors import InvalidRequest, NoSuchUpload
 from s4gw.s3.multipart import choose_checksum_type
 
@@ -91,19 +94,36 @@ class CompleteMultipartUpload(Resource):
     """Make the object of its parts."""
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
-        """A retry of a Complete that succeeded gets the same answer."""
+        """A retry of a Complete that succeeded gets the same answer; one that takes long is kept alive."""
         params = parameters(req, read_document(req, XML_BODY_BYTES_MAX, checksum_of_object=True))
-        upload_id = req.query["uploadId"]
+        request, upload_id = _completion(req, params), req.query["uploadId"]
+        outcome = begun(lambda: self._complete(req.bucket, req.key, upload_id, request))
+        if outcome.done():
+            obj = outcome.result()
+            req.facts.codec = obj.meta.codec
+            answer(req, resp, self._result(req, obj))
+            return
+        resp.content_type = "application/xml"
+        resp.stream = kept_alive(outcome, lambda done: self._document(req, done))
+
+    def _complete(self, bucket: str, key: str, upload_id: str, request: Completion) -> StoredObject:
         try:
-            upload = self.backend.get_upload(req.bucket, req.key, upload_id)
-            obj = self.objects.complete(req.bucket, upload, _completion(req, params))
+            upload = self.backend.get_upload(bucket, key, upload_id)
+            return self.objects.complete(bucket, upload, request)
         except NoSuchUpload:
-            done = self.backend.completed_upload(req.bucket, req.key, upload_id)
+            done = self.backend.completed_upload(bucket, key, upload_id)
             if done is None:
                 raise
-            obj = done
+            return done
+
+    def _document(self, req: S3Request, outcome: Future[StoredObject]) -> bytes:
+        """What ends an answer that has begun: the status has left, so that errors stand in the document alone."""
+        error = outcome.exception()
+        if error is not None:
+            return faults.document(req, error)
+        obj = outcome.result()
         req.facts.codec = obj.meta.codec
-        answer(req, resp, self._result(req, obj))
+        return model.write_response(req.operation.name, self._result(req, obj)).body
 
     def _result(self, req: S3Request, obj: StoredObject) -> dict[str, Any]:
         result: dict[str, Any] = {

@@ -126,7 +126,7 @@ def test_written_objects_are_known(fake: FakeUpstream, listing: RemoteListing) -
     put_ours(fake, "k", 5000)
     obj = listing.look(BUCKET, "k")
     etag = fake.call("HeadObject", Bucket=BUCKET, Key="k")["ETag"].strip('"')
-    listing.remember(BUCKET, obj, etag, modified_known=False)
+    listing.learnt(BUCKET, obj, etag, modified_known=False)
     fake.calls.clear()
     assert [("k", 5000, "original")] == shown(listing)
     assert 0 == fake.counts()["HeadObject"]
