@@ -16,6 +16,7 @@ from s4gw.auth.model import (
     PayloadPlan,
     Principal,
 )
+from s4gw.auth.outgoing import OutgoingSigner
 from s4gw.auth.post_policy import FormPolicy, authenticate_form, form_policy
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "CredentialsFileError",
     "FormPolicy",
     "Identity",
+    "OutgoingSigner",
     "PayloadMode",
     "PayloadPlan",
     "Principal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from s4gw.backends.remote.errors import UpstreamUnavailable
 
-_FAILURES = (boto_errors.BotoCoreError, HTTPError, OSError, ValueError)
+_FAILURES = (boto_errors.BotoCoreError, HTTPError, HTTPException, OSError, ValueError)
 
 
 class UpstreamBody:

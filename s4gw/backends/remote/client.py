@@ -4,34 +4,29 @@ Whatever goes wrong comes out as a class of `s4gw.s3.errors`; what concerns the 
 request is `UpstreamUnavailable`. An upstream's texts, hosts and request ids never stand in results or errors: they go
 to the `observer`, which the log and the metrics listen through.
 
-A boto3 client takes 80 ms to make and must not be shared over a fork (the sockets of its pool would be). So it is made
-on first use in each process and shared by its threads.
+Connections must not be shared over a fork, so clients are made on first use in each process and shared by its threads.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-import boto3
 from botocore import exceptions as boto_errors
 from botocore import xform_name
-from botocore.config import Config
 
 from s4gw.backends.remote.body import UpstreamBody
 from s4gw.backends.remote.breaker import Breaker
+from s4gw.backends.remote.clients import Clients
+from s4gw.backends.remote.config import UpstreamSettings
 from s4gw.backends.remote.errors import UpstreamUnavailable, label_of, translate
+from s4gw.backends.remote.lean import FAILURES, LEAN, Lean, NotSentError
 from s4gw.s3.errors import InternalError, InvalidRequest, S3Error, ServiceUnavailable
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
-
-Addressing = Literal["path", "virtual", "auto"]
-Retries = Literal["standard", "adaptive"]
 
 _NOT_SENT: Final = (
     boto_errors.ConnectTimeoutError,
@@ -47,28 +42,6 @@ _NO_CREDENTIALS: Final = (
     boto_errors.PartialCredentialsError,
 )
 _STREAMED: Final = "Body"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamSettings:
-    """How the upstream is reached. Credentials come by AWS's chain: environment, files, instance role."""
-
-    endpoint_url: str
-    region: str = "us-east-1"
-    """Signed for; most servers that are not AWS take any."""
-    addressing: Addressing = "auto"
-    """Bucket in the path, in the host name, or as boto3 sees fit for the endpoint."""
-    connections: int = 32
-    """Kept open per process; at least as many as threads that may ask at once."""
-    connect_timeout_s: float = 5.0
-    read_timeout_s: float = 60.0
-    """Longest silence of the upstream in the middle of an answer."""
-    attempts: int = 3
-    """Of one call, the first included."""
-    retries: Retries = "standard"
-    """adaptive also slows the gateway down when the upstream throttles."""
-    verify: bool | str = True
-    """Check the upstream's certificate, if a path: by the CA bundle there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +92,7 @@ class Upstream:
         self._prepare = prepare
         self._lock = threading.Lock()
         self._pid = 0
-        self._client: Any = None
+        self._made: Clients | None = None
 
     def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
         """Carry *operation* out upstream.
@@ -163,11 +136,16 @@ class Upstream:
 
     def _carry_out(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
         """One call, with as many attempts as are set."""
+        started = time.monotonic()
+        clients = self._clients()
+        if clients.lean is not None and operation in LEAN:
+            answer = self._try_lean(clients.lean, operation, given, started)
+            if answer is not None:
+                return answer
         if isinstance(given.get(_STREAMED), memoryview):
             given[_STREAMED] = bytes(given[_STREAMED])
-        started = time.monotonic()
         try:
-            result: dict[str, Any] = getattr(self._boto3(), xform_name(operation))(**given)
+            result: dict[str, Any] = getattr(clients.boto3(), xform_name(operation))(**given)
         except boto_errors.ClientError as error:
             raise self._refused(operation, given, started, error.response) from error
         except boto_errors.ParamValidationError as error:
@@ -183,12 +161,33 @@ class Upstream:
             result[_STREAMED] = UpstreamBody(result[_STREAMED], result.get("ContentLength"))
         return result
 
+    def _try_lean(self, lean: Lean, operation: str, given: dict[str, Any], started: float) -> dict[str, Any] | None:
+        """The short way. Returns: the output, or None when boto3 has to do it. Raises: S3Error."""
+        try:
+            answer = lean.call(operation, given)
+        except FAILURES as error:
+            if self.settings.attempts > 1:
+                return None
+            self._tell(operation, given, started, {}, type(error).__name__)
+            raise UpstreamUnavailable(sent=not isinstance(error, NotSentError)) from error
+        if answer is None:
+            return None
+        headers = answer.headers
+        metadata = {"HTTPStatusCode": answer.status, "RequestId": headers.get("x-amz-request-id", "")}
+        self._tell(operation, given, started, metadata, answer.code and label_of(answer.code))
+        if answer.code:
+            raise translate(answer.code, answer.status, given, headers)
+        result = answer.result
+        if _STREAMED in result:
+            result[_STREAMED] = UpstreamBody(result[_STREAMED], result.get("ContentLength"))
+        return result
+
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None and self._pid == os.getpid():
-            client.close()
+            made, self._made = self._made, None
+        if made is not None and self._pid == os.getpid():
+            made.close()
 
     # -- what happened -----------------------------------------------------------------------------------------------
     def _refused(
@@ -215,56 +214,18 @@ class Upstream:
         )
 
     # -- the client --------------------------------------------------------------------------------------------------
-    def _boto3(self) -> Any:
-        """The client of this process. Raises: InternalError, when the settings make none."""
+    def _clients(self) -> Clients:
+        """Of this process. Raises: InternalError, when the settings make none."""
         pid = os.getpid()
-        if self._client is None or self._pid != pid:
+        if self._pid != pid or self._made is None:
             with self._lock:
-                if self._client is None or self._pid != pid:
-                    # A client inherited over a fork is dropped without being closed: its sockets are the parent's.
-                    self._client = self._make()
+                if self._pid != pid or self._made is None:
+                    # Clients inherited over a fork are dropped without being closed: their sockets are the parent's.
+                    self._made = Clients(self.settings, self._prepare)
                     self._pid = pid
-        return self._client
-
-    def _make(self) -> Any:
-        settings = self.settings
-        config = Config(
-            region_name=settings.region,
-            max_pool_connections=settings.connections,
-            connect_timeout=settings.connect_timeout_s,
-            read_timeout=settings.read_timeout_s,
-            retries={"total_max_attempts": settings.attempts, "mode": settings.retries},
-            tcp_keepalive=True,
-            # Bodies carry checksums of their own (each frame's); a second one costs the upstream and us a pass.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": settings.addressing} | ({} if signs_payload(settings) else _UNSIGNED),
-            user_agent_appid="s4gw",
-        )
-        try:
-            session = boto3.session.Session()
-            client = session.client("s3", endpoint_url=settings.endpoint_url, verify=settings.verify, config=config)
-        except (boto_errors.BotoCoreError, ValueError) as error:
-            raise InternalError from error
-        if self._prepare is not None:
-            self._prepare(client)
-        return client
+        return self._made
 
 
 def _is_down(error: S3Error) -> bool:
     """Whether it says that the upstream does not work."""
     return isinstance(error, ServiceUnavailable) and not (isinstance(error, UpstreamUnavailable) and error.ours)
-
-
-_UNSIGNED: Final = {"payload_signing_enabled": False}
-
-
-def signs_payload(settings: UpstreamSettings) -> bool:
-    """Whether bodies are hashed for the signature: where nothing else keeps them from being changed on the way."""
-    parts = urlsplit(settings.endpoint_url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return False
-    try:
-        return not ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return True

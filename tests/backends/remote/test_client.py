@@ -10,7 +10,7 @@ import pytest
 from botocore import exceptions as boto_errors
 
 from s4gw.backends.remote import Answered, Upstream, UpstreamSettings, UpstreamUnavailable
-from s4gw.backends.remote.client import signs_payload
+from s4gw.backends.remote.config import signs_payload
 from s4gw.s3 import errors
 from tests.backends.remote.kit import ENDPOINT, error_answer, scripted
 from tests.gateway.resources.conftest import Raw
@@ -163,16 +163,16 @@ def test_what_cannot_be_said_to_s3_is_refused() -> None:
 def test_each_process_has_its_own_client(upstream: Upstream) -> None:
     """After a fork the child makes one; the parent's goes on."""
     upstream.call("ListBuckets")
-    mine = upstream._client
+    mine = upstream._clients()
     child = os.fork()
     if child == 0:
         try:
             upstream.call("ListBuckets")
-            os._exit(0 if upstream._client is not mine else 1)
+            os._exit(0 if upstream._made is not mine else 1)
         except BaseException:  # noqa: BLE001 - the child must never return into pytest
             os._exit(2)
     _, status = os.waitpid(child, 0)
-    assert (0, True) == (os.waitstatus_to_exitcode(status), upstream._boto3() is mine)
+    assert (0, True) == (os.waitstatus_to_exitcode(status), upstream._clients() is mine)
 
 
 @pytest.mark.parametrize(
