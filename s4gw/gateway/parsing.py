@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import gunicorn_h1c
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.errors import (
+    InvalidHeader,
+    InvalidHeaderName,
+    InvalidHTTPVersion,
+    InvalidRequestLine,
+    InvalidRequestMethod,
+    InvalidSchemeHeaders,
     LimitRequestHeaders,
     LimitRequestLine,
+    NoMoreData,
     ParseException,
     UnsupportedTransferCoding,
 )
-from gunicorn.http.message import Request
+from gunicorn.http.message import (
+    MAX_HEADERS,
+    MAX_REQUEST_LINE,
+    RFC9110_5_3_SINGLETON_FIELDS,
+    RFC9112_TARGET_INVALID,
+    Request,
+    _check_fast_parser,
+)
 from gunicorn.http.unreader import SocketUnreader
 
 from s4gw.gateway import connection
+from s4gw.s3 import headers
 from s4gw.s3.errors import BadRequest, InvalidURI, RequestHeaderSectionTooLarge, S3Error
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
@@ -55,15 +73,135 @@ class Snapshot:
         self.__dict__.update({name: setting.get() for name, setting in cfg.settings.items()})
         self._cfg = cfg
         self.is_ssl = cfg.is_ssl
+        fields, size = self.limit_request_fields, self.limit_request_field_size
+        self.s4_short_way = (
+            _check_fast_parser(cfg)
+            and self.proxy_protocol == "off"
+            and not self.casefold_http_method
+            and self.header_map == "dangerous"
+            and 0 < self.limit_request_line <= MAX_REQUEST_LINE
+            and 0 < fields <= MAX_HEADERS
+            and size > 0
+        )
+        self.s4_limits = {
+            "limit_request_line": self.limit_request_line,
+            "limit_request_fields": fields,
+            "limit_request_field_size": size,
+            "permit_unconventional_http_method": self.permit_unconventional_http_method,
+            "permit_unconventional_http_version": self.permit_unconventional_http_version,
+        }
+        self.s4_head_bytes_max = fields * (size + 2) + 4 + self.limit_request_line
+        self.s4_scheme_fields = {name.lower(): value for name, value in self.secure_scheme_headers.items()}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cfg, name)
 
 
 class Message(Request):  # type: ignore[misc] # gunicorn ships no types
-    """A request whose Expect header is ours to read: like S3, we ignore what is not ``100-continue``."""
+    """A request, with its headers as the gateway uses them.
+
+    Its Expect header is ours to read: like S3, we ignore what is not ``100-continue``.
+
+    Attributes:
+        lower: (lower-case name, value) in the order sent; bytes above 127 as Latin-1.
+        fields: Lower-case name -> value; repeated headers joined by commas.
+
+    PERF: with the C parser and the settings that we ship, what gunicorn does in Python for each header is done here
+    for all of them at once: 11 instead of 27 us for a signed request. Any other way goes through gunicorn's own code.
+    """
 
     _policy_expect_continue = False
+
+    def __init__(self, cfg: Any, unreader: Any, peer_addr: Any, req_number: int = 1) -> None:
+        self.lower: list[tuple[str, str]] = []
+        self.fields: dict[str, str] = {}
+        if not cfg.s4_short_way:
+            super().__init__(cfg, unreader, peer_addr, req_number)
+            sent: list[tuple[str, str]] = self.headers
+            self._index([(name.lower(), value) for name, value in sent])
+            return
+        self.cfg, self.unreader, self.req_number = cfg, unreader, req_number
+        self.peer_addr = self.remote_addr = peer_addr
+        self.scheme = "https" if cfg.is_ssl else "http"
+        self.must_close = self._expected_100_continue = False
+        self.trailers: list[tuple[str, str]] = []
+        self.path = self.query = self.fragment = ""
+        self.proxy_protocol_info = self.body = None
+        data, found = self._head()
+        self.method = str(found["method"], "latin-1")
+        self.uri = str(found["path"], "latin-1")
+        if not self.uri or _BAD_TARGET(self.uri):
+            raise InvalidRequestLine(self.uri)
+        self.version = (1, found["minor_version"])
+        self.headers: list[tuple[str, str]] = []  # gunicorn's spelling, made where its own code wants it
+        self._index([(_lower_name(name), str(value, "latin-1")) for name, value in found["headers"]])
+        self._check_fields()
+        consumed = found["consumed"]
+        if consumed < len(data):
+            unreader.unread(data[consumed:])
+        self._open_body()
+
+    def _head(self) -> tuple[bytes, dict[str, Any]]:
+        """Read until the headers are whole. Raises: StopIteration before the first byte, ParseException."""
+        cfg, unreader = self.cfg, self.unreader
+        data, seen = unreader.read(), 0
+        if not data:
+            raise StopIteration
+        while True:
+            try:
+                found = gunicorn_h1c.parse_request(data, last_len=seen, **cfg.s4_limits)
+            except gunicorn_h1c.IncompleteError:
+                seen = len(data)
+                if seen > cfg.s4_head_bytes_max:
+                    raise LimitRequestHeaders("max buffer headers") from None
+                more = unreader.read()
+                if not more:
+                    raise NoMoreData(data) from None
+                data += more
+            except gunicorn_h1c.ParseError as error:
+                raise _PARSER_ERRORS.get(type(error), InvalidRequestLine)(str(error)) from error
+            else:
+                break
+        # RFC 9112, section 2.2, allows an empty line before the request; some releases of the parser do not measure
+        # the line that follows it.
+        if data.startswith(b"\r\n") and data.find(b"\r\n", 2) - 2 > cfg.limit_request_line:
+            raise LimitRequestLine(len(data), cfg.limit_request_line)
+        return data, found
+
+    def _index(self, lower: list[tuple[str, str]]) -> None:
+        self.lower = lower
+        self.fields = headers.joined(lower)
+
+    def _check_fields(self) -> None:
+        """What a proxy says of the scheme, if it is believed; fields that may come once only. Raises: InvalidHeader."""
+        fields = self.fields
+        if len(fields) < len(self.lower):
+            names = [name for name, _ in self.lower]
+            for name in _SINGLE:
+                if names.count(name) > 1:
+                    raise InvalidHeader(name.upper(), req=self)
+        wanted = self.cfg.s4_scheme_fields
+        if wanted.keys() & fields.keys() and self._peer_is_trusted_proxy():
+            said = {value == wanted[name] for name, value in self.lower if name in wanted}
+            if len(said) > 1:
+                raise InvalidSchemeHeaders
+            self.scheme = "https" if said.pop() else "http"
+
+    def _open_body(self) -> None:
+        """As gunicorn's, which is called for everything but a plain length. Raises: ParseException."""
+        length = self.fields.get("content-length")
+        if "transfer-encoding" in self.fields or (length is not None and not (length.isascii() and length.isdigit())):
+            self.headers = [(name.upper(), value) for name, value in self.lower]
+            self.set_body_reader()
+        else:
+            self.body = Body(LengthReader(self.unreader, int(length or 0)))
+
+    def should_close(self) -> bool:
+        """As gunicorn's."""
+        if self.must_close or self.method == "CONNECT":
+            return True
+        wish = self.fields.get("connection", "").lower().strip(" \t")
+        return wish == "close" or (wish != "keep-alive" and self.version <= (1, 0))
 
     def _peer_is_trusted_proxy(self) -> bool:
         """PERF: asked with every request, and the answer is the connection's."""
@@ -72,6 +210,24 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
         if trusted is None:
             trusted = unreader.peer_is_trusted = bool(super()._peer_is_trusted_proxy())
         return trusted
+
+
+_BAD_TARGET: Final = RFC9112_TARGET_INVALID.search
+_SINGLE: Final = tuple(name.lower() for name in (*RFC9110_5_3_SINGLETON_FIELDS, "CONTENT-LENGTH"))
+_PARSER_ERRORS: Final[Mapping[type, type[ParseException]]] = {
+    gunicorn_h1c.LimitRequestLine: LimitRequestLine,
+    gunicorn_h1c.LimitRequestHeaders: LimitRequestHeaders,
+    gunicorn_h1c.InvalidRequestMethod: InvalidRequestMethod,
+    gunicorn_h1c.InvalidHTTPVersion: InvalidHTTPVersion,
+    gunicorn_h1c.InvalidHeaderName: InvalidHeaderName,
+    gunicorn_h1c.InvalidHeader: InvalidHeader,
+}
+
+
+@functools.lru_cache(maxsize=512)
+def _lower_name(name: bytes) -> str:
+    """PERF: clients send the same few names over and over."""
+    return str(name, "latin-1").lower()
 
 
 REFUSALS: Final[Sequence[tuple[type[ParseException], type[S3Error]]]] = (
@@ -101,7 +257,7 @@ def next_request(parser: Any) -> Any:
 
 def expects(req: Any) -> bool:
     """Whether the client waits for ``100 Continue``."""
-    return req.version >= (1, 1) and any(n == "EXPECT" and v.lower() == "100-continue" for n, v in req.headers)
+    return bool(req.version >= (1, 1) and req.fields.get("expect", "").lower() == "100-continue")
 
 
 def may_keep(req: Any, expectation: connection.Expectation | None) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import falcon
 
 from s4gw.gateway.body import Body, open_body
-from s4gw.s3 import names, operation, uri
+from s4gw.s3 import headers, names, operation, uri
 
 if TYPE_CHECKING:
     from s4gw.auth import Identity, Principal
@@ -123,16 +123,18 @@ class S3Request(falcon.Request):
         """(lower-case name, value) in the order sent; bytes above 127 as Latin-1."""
         parsed = self.env.get(RAW_REQUEST)
         if parsed is not None:
-            return [(name.lower(), value) for name, value in parsed.headers]
+            lower: list[tuple[str, str]] = parsed.lower
+            return lower
         return _headers_of(self.env)
 
     @cached_property
     def header_map(self) -> Mapping[str, str]:
         """Lower-case name -> value; repeated headers joined by commas."""
-        headers: dict[str, str] = {}
-        for name, value in self.raw_headers:
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-        return headers
+        parsed = self.env.get(RAW_REQUEST)
+        if parsed is not None:
+            fields: Mapping[str, str] = parsed.fields
+            return fields
+        return headers.joined(self.raw_headers)
 
     # -- what it means ---------------------------------------------------------------------------------------------
     def address(self, services: Services) -> None:
@@ -141,10 +143,10 @@ class S3Request(falcon.Request):
         Raises: InvalidURI, KeyTooLongError, MethodNotAllowed, NotImplemented_ and what else the target deserves.
         """
         self.services = services
-        headers = self.header_map
+        sent = self.header_map
         path, self.query = uri.split_target(self.raw_target_text)
         domains = services.settings.domains
-        virtual = uri.bucket_from_host(headers.get("host", ""), domains) if domains else None
+        virtual = uri.bucket_from_host(sent.get("host", ""), domains) if domains else None
         if virtual is None:
             self.bucket, self.key = uri.split_path(path)
         else:
@@ -152,7 +154,7 @@ class S3Request(falcon.Request):
         if self.key:
             names.check_key(self.key)
         self.operation = operation.match(
-            self.method, bucket=bool(self.bucket), key=bool(self.key), query=self.query, headers=headers
+            self.method, bucket=bool(self.bucket), key=bool(self.key), query=self.query, headers=sent
         )
 
     @property

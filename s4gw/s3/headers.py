@@ -7,7 +7,7 @@ the same way, so metadata is returned byte for byte, whatever its encoding was. 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -49,6 +49,16 @@ def _check_sendable(name: str, value: str) -> None:
     # SECURITY: a line break in a signed URL or form field must not start a header of its own when it is given back
     if _UNSENDABLE.search(value):
         raise InvalidArgument("The value cannot stand in a header.", ArgumentName=name)
+
+
+def joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Name -> value of *pairs*; values of a repeated name are joined by commas (RFC 9110, section 5.3)."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        fields = {}
+        for name, value in pairs:
+            fields[name] = f"{fields[name]},{value}" if name in fields else value
+    return fields
 
 
 def from_form(fields: Mapping[str, str]) -> dict[str, str]:

@@ -18,11 +18,14 @@ from s4gw.auth import Credentials, CredentialStore
 from s4gw.auth.model import UNSIGNED_PAYLOAD, PayloadPlan
 from s4gw.backends import MemoryBackend
 from s4gw.codec import SamplingDispatcher
+from s4gw.gateway import parsing
 from s4gw.gateway.body import Body, open_body
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
+from s4gw.gateway.server import DEFAULTS
 from s4gw.gateway.services import Services
 from s4gw.objects import Objects
 from s4gw.observability import Metrics
+from s4gw.s3.headers import joined
 from s4gw.settings import Settings
 
 ALICE = Credentials("ALICEKEY", "alice-secret", "a" * 64, "alice")
@@ -42,6 +45,14 @@ class Received:
         return open_body(self.env, self.headers, plan, required=required)
 
 
+def configured() -> Config:
+    """Settings of gunicorn as the gateway has them."""
+    cfg = Config()
+    for name, value in DEFAULTS.items():
+        cfg.set(name, value)
+    return cfg
+
+
 @contextmanager
 def received(raw: bytes, *, end: bool = True) -> Iterator[Received]:
     """Send *raw* from a client, which then half-closes if *end*, and parse the first request's headers."""
@@ -55,10 +66,11 @@ def received(raw: bytes, *, end: bool = True) -> Iterator[Received]:
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
     try:
-        parser = RequestParser(Config(), server, ("127.0.0.1", 1))
-        request = next(parser)
+        parser = RequestParser(parsing.Snapshot(configured()), server, ("127.0.0.1", 1))
+        parser.unreader = parsing.HeaderUnreader(server)
+        request = parsing.next_request(parser)
         env = {"s4gw.request": request, "gunicorn.socket": server, "wsgi.input": request.body}
-        yield Received(parser, request, env, {name.lower(): value for name, value in request.headers})
+        yield Received(parser, request, env, request.fields)
     finally:
         server.close()
         sender.join()
@@ -101,9 +113,13 @@ class Answer:
         return self.body.decode()
 
 
+def parsed(lower: list[tuple[str, str]]) -> SimpleNamespace:
+    """Stands in for what our worker's parser makes of headers."""
+    return SimpleNamespace(lower=lower, fields=joined(lower))
+
+
 def call(app: Any, method: str, target: str, headers: Mapping[str, str] | None = None, *, port: int = 8014) -> Answer:
     """Send a request without a body through a WSGI application, as our worker does."""
-    parsed = SimpleNamespace(headers=[("HOST", "localhost"), *((headers or {}).items())])
     env = {
         "wsgi.errors": None,
         "wsgi.input": None,
@@ -114,7 +130,7 @@ def call(app: Any, method: str, target: str, headers: Mapping[str, str] | None =
         "RAW_URI": target,
         "REMOTE_ADDR": "127.0.0.1",
         "SERVER_PORT": str(port),
-        "s4gw.request": parsed,
+        "s4gw.request": parsed([("host", "localhost"), *((name.lower(), v) for name, v in (headers or {}).items())]),
     }
     started: list[tuple[str, list[tuple[str, str]]]] = []
     blocks = app(env, lambda status, sent: started.append((status, sent)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from s4gw.gateway.request import S3Request
 from s4gw.s3.errors import InvalidURI, KeyTooLongError, MethodNotAllowed
 from s4gw.settings import Settings
-from tests.gateway.kit import make_services
+from tests.gateway.kit import make_services, parsed
 
 SERVICES = make_services(Settings(data_dir=Path("unused"), domains=("s3.example.com",)))
 
@@ -25,7 +24,7 @@ def request(target: str, method: str = "GET", headers: list[tuple[str, str]] | N
         "REQUEST_METHOD": method,
         "PATH_INFO": "/",
         "RAW_URI": target,
-        "s4gw.request": SimpleNamespace(headers=headers if headers is not None else [("HOST", "localhost")]),
+        "s4gw.request": parsed([(name.lower(), v) for name, v in headers or [("host", "localhost")]]),
     }
     req = S3Request(env)
     req.address(SERVICES)
