@@ -97,7 +97,7 @@ class RemoteCompletion(RemoteUploads):
         obj = self.made(work.bucket, done)
         self.learnt(work.bucket, obj, done.upstream_etag, modified_known=False)
         with contextlib.suppress(S3Error):  # it is written down: whoever asks again is told so
-            self.close_upload(work.bucket, work.key, work.upload_id)
+            self.close_upload(work.bucket, work.upload_id)
         return obj
 
     def _make(self, work: Completion, staged: StagedObjects) -> Done:
@@ -203,7 +203,7 @@ class RemoteCompletion(RemoteUploads):
             if found is not None:
                 return found, True
         created = self.call("CreateMultipartUpload", Bucket=work.bucket, Key=work.key, **work.params())
-        mine = Intent(upstream_id=str(created["UploadId"]), started_ms=now_ms())
+        mine = Intent(key=work.key, upstream_id=str(created["UploadId"]), started_ms=now_ms())
         body = msgspec.json.encode(mine)
         try:
             self.call("PutObject", Bucket=work.bucket, Key=name, Body=body, IfNoneMatch="*")

@@ -90,7 +90,7 @@ class RemoteMultipart(RemoteCompletion):
         self.get_upload(bucket, key, upload_id)
         if not self.is_open(bucket, upload_id):
             raise NoSuchUpload(UploadId=upload_id)
-        self.close_upload(bucket, key, upload_id)
+        self.close_upload(bucket, upload_id)
         self.abandon_under(bucket, staging.staged_prefix(upload_id))
 
     def complete_upload(  # noqa: PLR0913
@@ -114,7 +114,7 @@ class RemoteMultipart(RemoteCompletion):
             done = self.read_done(bucket, upload_id)
             if done is None or done.key != key:
                 raise NoSuchUpload(UploadId=upload_id)
-            self.close_upload(bucket, key, upload_id)
+            self.close_upload(bucket, upload_id)
             return done
         chosen = []
         for part in parts:

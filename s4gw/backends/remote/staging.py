@@ -101,6 +101,8 @@ class StagedPart(msgspec.Struct, frozen=True):
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """A Complete that goes by an upload of the upstream's: whoever finds it joins in."""
 
+    key: str
+    """Of the object."""
     upstream_id: str
     started_ms: int
 
@@ -150,6 +152,19 @@ def data_key(upload_id: str, data_id: str) -> str:
 def intent_key(upload_id: str, digest: str) -> str:
     """Key of a Complete that is under way; *digest* says what it makes of which parts. Raises: NoSuchUpload."""
     return f"{staged_prefix(upload_id)}intent/{digest}"
+
+
+def is_intent(key: str) -> bool:
+    """Tell whether *key* names an intent."""
+    return key.startswith(STAGED_PREFIX) and "/intent/" in key
+
+
+def upload_of(key: str) -> str:
+    """The upload that an object of ours belongs to; empty for other keys."""
+    for prefix in (UPLOADS_PREFIX, STAGED_PREFIX):
+        if key.startswith(prefix):
+            return key.removeprefix(prefix).partition("/")[0]
+    return ""
 
 
 def new_part_id() -> str:

@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -193,23 +193,27 @@ class RemoteUploads(RemoteListing):
             body=Handle(bucket, done.key, done.upstream_etag, version_id=version_id),
         )
 
-    def close_upload(self, bucket: str, key: str, upload_id: str) -> None:
+    def close_upload(self, bucket: str, upload_id: str) -> None:
         """End an upload: its record first, then all its objects but the result; what is left over is swept by age.
 
         Raises: S3Error, when the record could not be removed: the upload goes on.
         """
         self.records.drop(bucket, upload_id)
         self.remove(bucket, staging.record_key(upload_id))
-        prefix, kept = staging.staged_prefix(upload_id), staging.done_key(upload_id)
+        kept = staging.done_key(upload_id)
         with contextlib.suppress(S3Error):
-            doomed = [item for item in self.listed_versions(bucket, prefix) if item["Key"] != kept]
-            names = {str(item["Key"]) for item in doomed if item["Key"].startswith(f"{prefix}intent/")}
-            intents = [self.read_intent(bucket, name) for name in names]
-            # Before what they speak of: an upload that is gone while its intent stands counts as completed.
-            self.discard(bucket, doomed)
-            for intent in intents:
-                if intent is not None:
-                    self.abandon(bucket, key, intent.upstream_id)
+            found = self.listed_versions(bucket, staging.staged_prefix(upload_id))
+            self.clear(bucket, [item for item in found if item["Key"] != kept])
+
+    def clear(self, bucket: str, items: Sequence[Mapping[str, Any]]) -> None:
+        """Remove objects of an ended upload, and give up what their intents speak of. Raises: S3Error."""
+        names = {str(item["Key"]) for item in items if staging.is_intent(str(item["Key"]))}
+        intents = [self.read_intent(bucket, name) for name in names]
+        # Before what they speak of: an upload that is gone while its intent stands counts as completed.
+        self.discard(bucket, items)
+        for intent in intents:
+            if intent is not None:
+                self.abandon(bucket, intent.key, intent.upstream_id)
 
     def read_intent(self, bucket: str, intent_key: str) -> Intent | None:
         """The upload of the upstream's that a Complete goes by; None when it is gone or makes no sense."""
@@ -271,7 +275,7 @@ class RemoteUploads(RemoteListing):
         else:
             self.call("DeleteObject", Bucket=bucket, Key=key)
 
-    def discard(self, bucket: str, items: Sequence[dict[str, Any]]) -> None:
+    def discard(self, bucket: str, items: Sequence[Mapping[str, Any]]) -> None:
         """Delete exactly these versions. Raises: S3Error."""
         targets = [{"Key": item["Key"]} | _version_of(item) for item in items]
         for start in range(0, len(targets), DELETES_MAX):
@@ -316,7 +320,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _version_of(item: dict[str, Any]) -> dict[str, str]:
+def _version_of(item: Mapping[str, Any]) -> dict[str, str]:
     version_id = item.get("VersionId")
     return {} if version_id in (None, "", NULL_VERSION) else {"VersionId": str(version_id)}
 
