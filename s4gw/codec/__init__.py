@@ -19,6 +19,7 @@ from s4gw.codec.errors import (
     NotFramed,
     NoTrailer,
     RangeOutsideObject,
+    TooFewSamples,
     TrailerError,
     TruncatedFrame,
     UnknownCodec,
@@ -58,8 +59,10 @@ from s4gw.codec.selection import Selection
 from s4gw.codec.sidecar import Sidecar, SidecarEncryption, encode_sidecar, read_sidecar
 from s4gw.codec.trailer import NeedBytes, Trailer, encode_trailer, read_trailer
 from s4gw.codec.walk import HeaderWalker, Site
+from s4gw.codec.zstd_dict import DICTIONARY_BYTES_MAX, train_dictionary
 
 __all__ = [
+    "DICTIONARY_BYTES_MAX",
     "FRAME_BYTES",
     "FRAME_HEADER_SIZE",
     "FRAME_MAGIC",
@@ -110,6 +113,7 @@ __all__ = [
     "Sidecar",
     "SidecarEncryption",
     "Site",
+    "TooFewSamples",
     "Trailer",
     "TrailerError",
     "TruncatedFrame",
@@ -133,4 +137,5 @@ __all__ = [
     "read_trailer",
     "split_metadata",
     "stream_raw",
+    "train_dictionary",
 ]

@@ -89,6 +89,18 @@ class DictionaryMissing(CodecError):
         super().__init__(f"zstd dictionary {dictionary_id} is not at hand")
 
 
+class TooFewSamples(CodecError):
+    """There is too little to train a dictionary from, or nothing that repeats.
+
+    Args:
+        reason: What zstd says.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"no dictionary can be made of these samples: {reason}")
+
+
 class CorruptIndex(CodecError):
     """A packed frame index is damaged, or its counts disagree."""
 

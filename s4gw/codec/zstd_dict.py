@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import zstandard
 
 from s4gw.checksum import Buffer
-from s4gw.codec.errors import CorruptFrame, DictionaryMissing
+from s4gw.codec.errors import CorruptFrame, DictionaryMissing, TooFewSamples
 from s4gw.codec.zstd import WINDOW_BYTES_MAX, decode_with
 
 DICTIONARY_BYTES_MAX: Final = 1024**2  # S4's bound for `.s4dict/` objects
@@ -43,6 +43,21 @@ def encode(data: Buffer, level: int, dictionary: bytes) -> bytes:
     if len(contexts) > _CONTEXTS_MAX:
         contexts.popitem(last=False)
     return compressor.compress(data)
+
+
+def train_dictionary(samples: Sequence[bytes], size: int) -> bytes:
+    """Make a dictionary of what *samples* have in common; the same samples give the same one.
+
+    Args:
+        samples: Whole small objects, as many as there are up to some thousands; a hundred times *size* is plenty.
+        size: Bytes of the dictionary at most; 16 KiB do as well as 112 KiB.
+
+    Raises: TooFewSamples.
+    """
+    try:
+        return bytes(zstandard.train_dictionary(size, list(samples)).as_bytes())
+    except zstandard.ZstdError as error:
+        raise TooFewSamples(str(error)) from error
 
 
 def decode(payload: Buffer, original_size: int, dictionaries: Callable[[int], bytes] | None) -> bytes:

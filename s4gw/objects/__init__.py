@@ -1,5 +1,6 @@
 """What the gateway is for: originals in, fewer stored bytes in the backend, the same originals out."""
 
+from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan, Digests, Expected
 from s4gw.objects.errors import DamagedObject, ObjectsError
 from s4gw.objects.multipart import Completion
@@ -9,8 +10,10 @@ from s4gw.objects.service import FRAME_BYTES, Objects, Written, copied_meta
 __all__ = [
     "DEFAULT_ALGORITHM",
     "FRAME_BYTES",
+    "OBJECT_BYTES_MAX",
     "Completion",
     "DamagedObject",
+    "Dictionaries",
     "DigestPlan",
     "Digests",
     "Expected",

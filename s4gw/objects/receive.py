@@ -20,11 +20,13 @@ from typing import Final, Protocol
 from s4gw import checksum
 from s4gw.backends.bodies import Writer
 from s4gw.checksum import Algorithm
-from s4gw.codec import CodecId, Dispatcher, EncodedFrame, FrameIndex, Selection, encode_frame
+from s4gw.codec import LEVEL_DEFAULT, Choice, CodecId, Dispatcher, EncodedFrame, FrameIndex, Selection, encode_frame
 from s4gw.objects.buffers import BufferPool
+from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary
 from s4gw.objects.digests import DigestPlan, Digests
 
 FRAMES_IN_FLIGHT: Final = 4
+_WITH_DICTIONARY: Final = Choice(CodecId.CPU_ZSTD_DICT, LEVEL_DEFAULT[CodecId.CPU_ZSTD_DICT])
 INLINE_HASH_BYTES: Final = 256 * 1024  # below, a thread switch costs more than the MD5 beside the compressor saves
 
 
@@ -78,6 +80,8 @@ class Received:
     framed: bool
     index: FrameIndex
     statistics: Statistics
+    dictionary: str = ""
+    """Name of the dictionary that it needs; empty for none."""
 
     @property
     def md5_hex(self) -> str:
@@ -98,7 +102,15 @@ class Squisher:
         """Original bytes of a full frame."""
         return self.buffers.size
 
-    def receive(self, source: Source, writer: Writer, plan: DigestPlan, *, raw_allowed: bool) -> Received:
+    def receive(
+        self,
+        source: Source,
+        writer: Writer,
+        plan: DigestPlan,
+        *,
+        raw_allowed: bool,
+        dictionary: Dictionary | None = None,
+    ) -> Received:
         """Read *source* to its end into *writer*.
 
         Args:
@@ -106,6 +118,7 @@ class Squisher:
             writer: Staging area of the backend; the caller commits or aborts it.
             plan: Digests to compute and check.
             raw_allowed: A single incompressible frame may be stored without its header.
+            dictionary: Tried as well on a body of up to 64 KiB; the smaller result is stored.
 
         Raises: S3 errors of the source, the digests and the backend. Nothing is visible to clients yet.
         """
@@ -117,18 +130,27 @@ class Squisher:
         if size < room or source.length == size:
             view.release()
             try:
-                return self._receive_one(source, writer, digests, buffer, size, raw_allowed=raw_allowed)
+                return self._receive_one(
+                    source, writer, digests, buffer, size, raw_allowed=raw_allowed, dictionary=dictionary
+                )
             finally:
                 self.buffers.give(buffer)
         view.release()
         return _Pipeline(self, source, writer, digests).run(buffer, size)
 
     def _receive_one(  # noqa: PLR0913 - one body's state
-        self, source: Source, writer: Writer, digests: Digests, buffer: bytearray, size: int, *, raw_allowed: bool
+        self,
+        source: Source,
+        writer: Writer,
+        digests: Digests,
+        buffer: bytearray,
+        size: int,
+        *,
+        raw_allowed: bool,
+        dictionary: Dictionary | None,
     ) -> Received:
         index, statistics = FrameIndex(), Statistics()
-        crc32c = 0
-        framed = False
+        crc32c, framed, needs = 0, False, ""
         with memoryview(buffer) as whole, whole[:size] as view:
             if size:
                 hashing: Future[None] | None = None
@@ -141,6 +163,8 @@ class Squisher:
                         hashing.result()
                 if hashing is None:
                     digests.update(view)
+                if dictionary is not None and size <= OBJECT_BYTES_MAX:
+                    frame, needs = _smaller(frame, view, dictionary)
                 crc32c = frame.crc32c
                 framed = not (raw_allowed and frame.codec is CodecId.PASSTHROUGH)
                 stored = _write_frame(writer, frame, framed=framed)
@@ -155,7 +179,16 @@ class Squisher:
                 framed=framed,
                 index=index,
                 statistics=statistics,
+                dictionary=needs,
             )
+
+
+def _smaller(frame: EncodedFrame, data: memoryview, dictionary: Dictionary) -> tuple[EncodedFrame, str]:
+    """*frame*, or what the dictionary makes of *data* if that is smaller; and the name of what it needs."""
+    other = encode_frame(data, _WITH_DICTIONARY, dictionary=dictionary.data)
+    if other.codec is CodecId.CPU_ZSTD_DICT and other.stored_size < frame.stored_size:
+        return other, dictionary.name
+    return frame, ""
 
 
 def _write_frame(writer: Writer, frame: EncodedFrame, *, framed: bool) -> int:

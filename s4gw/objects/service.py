@@ -72,7 +72,8 @@ class Objects:
         count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
         self._pool = _Pool(count, "squish", initializer=_unpin)
         self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes))
-        self._reader = Reader(backend, LayoutCache(backend), Dictionaries(backend), self._pool)
+        self.dictionaries = Dictionaries(backend)
+        self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool)
 
     def close(self) -> None:
         """Let running work end and give the threads back."""
@@ -95,7 +96,8 @@ class Objects:
         """
         writer = self.backend.open_writer(bucket, key, meta)
         try:
-            received = self.squisher.receive(source, writer, plan, raw_allowed=True)
+            dictionary = self.dictionaries.to_write(bucket, key, source.length)
+            received = self.squisher.receive(source, writer, plan, raw_allowed=True, dictionary=dictionary)
             meta = _described(meta, received, plan)
             if meta.frames > 1:
                 writer.write(encode_trailer(received.index, _manifest(received, meta)))
@@ -182,6 +184,7 @@ def _described(meta: ObjectMeta, received: Received, plan: DigestPlan) -> Object
         frames=len(received.index) if received.framed else 0,
         codec=received.statistics.main_codec().label,
         crc32c=received.crc32c,
+        dictionary=received.dictionary,
     )
 
 

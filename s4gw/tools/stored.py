@@ -24,6 +24,7 @@ from s4gw.codec import (
     TRAILER_TAIL_BYTES,
     CodecError,
     CodecId,
+    Dictionaries,
     FrameHeader,
     HeaderWalker,
     NeedBytes,
@@ -48,6 +49,8 @@ class Stored(Protocol):
 
     size: int
     framed: bool
+    dictionaries: Dictionaries | None
+    """Gives what frames of cpu-zstd-dict need, where the source knows."""
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes from *start* to *end*, half-open; fewer at the end of the body."""
@@ -58,6 +61,7 @@ class _File:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.dictionaries: Dictionaries | None = None
         self.size = file.seek(0, os.SEEK_END)
         self.framed = self.read(0, len(FRAME_MAGIC)) in {FRAME_MAGIC, PADDING_MAGIC}
 
@@ -69,10 +73,13 @@ class _File:
 class _Object:
     """The body of an object in an embedded store."""
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int, framed: bool) -> None:  # noqa: FBT001
+    def __init__(
+        self, read: Callable[[int, int], bytes], size: int, *, framed: bool, dictionaries: Dictionaries | None
+    ) -> None:
         self._read = read
         self.size = size
         self.framed = framed
+        self.dictionaries = dictionaries
 
     def read(self, start: int, end: int) -> bytes:
         return self._read(start, min(end, self.size))
@@ -130,6 +137,8 @@ def open_source(arguments: argparse.Namespace) -> Iterator[Stored]:
 def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) -> Iterator[_Object]:
     # late: only this needs the store and its libraries
     from s4gw.backends import EmbeddedBackend
+    from s4gw.objects import DamagedObject
+    from s4gw.objects import Dictionaries as ObjectDictionaries
     from s4gw.s3.errors import S3Error
     from s4gw.store import StoreError
 
@@ -145,13 +154,20 @@ def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) 
         if found.delete_marker:
             raise FileNotFoundError(errno.ENOENT, "is deleted", f"{_SCHEME}{bucket}/{key}")
 
+        def dictionary_of(number: int) -> bytes:
+            try:
+                return ObjectDictionaries(backend).of(bucket, found)(number)
+            except (DamagedObject, S3Error) as error:
+                raise CodecError(str(error)) from error
+
         def read(start: int, end: int) -> bytes:
             try:
                 return backend.read(found, start, end)
             except S3Error as error:
                 raise CodecError(f"stored bytes {start} to {end}: {error.__cause__ or error.text}") from error
 
-        yield _Object(read, found.stored_size, found.meta.framed)
+        dictionaries = dictionary_of if found.meta.dictionary else None
+        yield _Object(read, found.stored_size, framed=found.meta.framed, dictionaries=dictionaries)
     finally:
         backend.close()
 
@@ -193,7 +209,7 @@ def frames(stored: Stored, start: int, end: int, dictionary: bytes | None = None
         if at + header.original_size > start:
             payload_at = site.offset + FRAME_HEADER_SIZE
             payload = stored.read(payload_at, payload_at + header.payload_size)
-            dictionaries = None if dictionary is None else (lambda _number: dictionary)
+            dictionaries = stored.dictionaries if dictionary is None else (lambda _number: dictionary)
             decoded = decode_frame(header, payload, dictionaries=dictionaries)
             yield decoded[max(0, start - at) : end - at]
         at += header.original_size

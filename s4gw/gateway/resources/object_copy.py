@@ -83,6 +83,7 @@ class CopyObject(Resource):
             note(req, written)
             copy = written.object
         else:
+            self.objects.dictionaries.carry(source_bucket, source, req.bucket)
             copy = self.backend.copy_object(
                 source,
                 source_bucket,
