@@ -4,8 +4,8 @@ The values are the built-in ones: deleting this file changes nothing. Flags (--w
 variables win over it. SIGHUP reads it again.
 
 Set by the gateway itself and ignored here: bind, worker_class, logger_class, control_socket, proc_name and the hooks
-when_ready, pre_fork, post_fork, child_exit. The worker does not run pre_request and post_request, nor gunicorn's access
-log: the gateway writes one structured line per request.
+when_ready, pre_fork, post_fork, child_exit, on_exit. The worker does not run pre_request and post_request, nor
+gunicorn's access log: the gateway writes one structured line per request.
 """
 
 import os

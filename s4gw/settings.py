@@ -29,6 +29,10 @@ THREADS_DEFAULT: Final = 8
 THREADS_MAX: Final = 256
 WORKERS_MAX: Final = 512
 
+GPU_MIN_BYTES_DEFAULT: Final = 256 * 1024
+"""Below, a copy and two messages cost more than they save; to be measured on a GPU."""
+GPU_VERIFY_DEFAULT: Final = 64
+
 ENVIRONMENT_PREFIX: Final = "S4GW_"
 
 LATER: Final = {
@@ -45,6 +49,7 @@ LATER: Final = {
 """Flags of S4 that this release does not have; naming one is an error."""
 
 _DOMAIN: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_GPU: Final = re.compile("auto|off|cpu|[0-9]{1,2}")
 _REGION: Final = re.compile(r"[a-z0-9-]{1,64}")
 
 
@@ -74,6 +79,12 @@ class Settings:
     zstd_level: int | None = None
     """None: chosen by trial, 1 or 3."""
     dispatcher: str = "sampling"
+    gpu: str = "auto"
+    """"auto", "off", "cpu" or the number of a GPU."""
+    gpu_min_bytes: int = GPU_MIN_BYTES_DEFAULT
+    """Smaller frames are compressed where they are."""
+    gpu_verify: int = GPU_VERIFY_DEFAULT
+    """One result in so many is decoded on the CPU before it is used."""
     data_dir: Path = Path("data")
     volume_bytes: int = VOLUME_BYTES_DEFAULT
     credentials_file: Path | None = None
@@ -125,6 +136,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--s4-compatible", "yes|no", "write only what S4 (Rust) can read (no)"),
         ("--zstd-level", "N", "1-22; left out, each object's own sample decides between 1 and 3"),
         ("--dispatcher", "KIND", "sampling: skip what does not shrink; always: use --codec for everything (sampling)"),
+        (
+            "--gpu",
+            "auto|off|cpu|N",
+            "auto: a GPU, where s4gw[gpu] is installed; cpu: the same process without one (auto)",
+        ),
+        ("--gpu-min-bytes", "N", f"smaller frames stay in the process that receives them ({GPU_MIN_BYTES_DEFAULT})"),
+        ("--gpu-verify", "N", f"decode one result in N on the CPU before it is used; 1: all ({GPU_VERIFY_DEFAULT})"),
         ("--data-dir", "DIR", "where objects are kept (./data)"),
         ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
@@ -164,6 +182,9 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         s4_compatible=values.choice("--s4-compatible", ("no", "yes")) == "yes",
         zstd_level=values.optional_number("--zstd-level", ZSTD_LEVELS),
         dispatcher=values.choice("--dispatcher", ("sampling", "always")),
+        gpu=values.matching("--gpu", "auto", _GPU),
+        gpu_min_bytes=values.number("--gpu-min-bytes", GPU_MIN_BYTES_DEFAULT, range(1, 2**20 + 1)),
+        gpu_verify=values.number("--gpu-verify", GPU_VERIFY_DEFAULT, range(1, 2**20)),
         data_dir=Path(values.text("--data-dir", "data")).absolute(),
         volume_bytes=values.number("--volume-bytes", VOLUME_BYTES_DEFAULT, range(VOLUME_BYTES_MIN, 2**40)),
         credentials_file=values.file("--credentials-file"),

@@ -14,11 +14,16 @@ from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, AutoDispatcher, Choice, 
 from s4gw.gateway.app import Application, create_app
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
 from s4gw.gateway.services import Services
+from s4gw.gpu import Client
 from s4gw.objects import Objects
 from s4gw.observability import Metrics, log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
     from s4gw.gateway.access import Access
+    from s4gw.gpu import Link
     from s4gw.settings import Settings
 
 
@@ -26,20 +31,20 @@ SQUISH_LEVELS: Final = {"fast": (1, 1), "balanced": (1, 3), "archive": (9, 19)}
 """The fast zstd level, and the one to take where a trial says that it saves something."""
 
 
-def make_app(settings: Settings, access: Access) -> Application:
-    """Build the application of one worker."""
+def make_app(settings: Settings, access: Access, link: Link | None = None) -> Application:
+    """Build the application of one worker; *link* leads to the GPU worker."""
     log.configure(settings.log_format)
-    return create_app(build_services(settings, access))
+    return create_app(build_services(settings, access, link))
 
 
-def build_services(settings: Settings, access: Access) -> Services:
+def build_services(settings: Settings, access: Access, link: Link | None = None) -> Services:
     """Make what one worker holds."""
     metrics = Metrics()
     backend = EmbeddedBackend(settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes)
     return Services(
         settings=settings,
         backend=backend,
-        objects=Objects(backend, dispatcher(settings)),
+        objects=Objects(backend, dispatcher(settings), encoder=encoder(settings, link, metrics)),
         credentials=access.credentials,
         authorizer=PolicyAuthorizer(
             backend,
@@ -49,6 +54,15 @@ def build_services(settings: Settings, access: Access) -> Services:
             trusted_proxies=settings.trusted_proxies,
         ),
         metrics=metrics,
+    )
+
+
+def encoder(settings: Settings, link: Link | None, metrics: Metrics) -> Callable[[Executor], Client] | None:
+    """What makes the client of the GPU worker, where there is one."""
+    if link is None:
+        return None
+    return lambda pool: Client(
+        link, pool, metrics.gpu, bytes_min=settings.gpu_min_bytes, verify_every=settings.gpu_verify
     )
 
 

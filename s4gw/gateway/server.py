@@ -1,7 +1,7 @@
 """The gunicorn master: its configuration, what it does before workers start, and what it does on SIGHUP.
 
-The master opens no database and starts no thread; it makes directories, reads small files, starts storaged and binds
-the listeners. Each worker builds its own `Services` after the fork.
+The master opens no database and starts no thread; it makes directories, reads small files, starts storaged and the GPU
+worker, and binds the listeners. Each worker builds its own `Services` after the fork.
 
 Precedence: flags and environment over ``conf/gunicorn.conf.py`` over `DEFAULTS`, and a test holds the last two equal.
 A reload that cannot be carried out is reported and leaves everything as it was.
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
+from s4gw import gpu
 from s4gw.auth import Credentials
 from s4gw.gateway import access, malloc, worker
 from s4gw.gateway.access import Access
@@ -33,6 +35,7 @@ ADDRESS_FILE: Final = "address"
 """In the runtime directory: the address of the main listener, and of the metrics listener if there is one."""
 CONTROL_SOCKET: Final = "gunicorn.ctl"
 METRICS_DIR: Final = "metrics"
+GPU_LOCKS: Final = "gpu.lanes"
 LOCK_FILE: Final = "gateway.lock"
 PRIVATE: Final = 0o700
 
@@ -60,7 +63,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 """gunicorn's settings; the reason for each stands in ``conf/gunicorn.conf.py``."""
 
-MakeApp = Callable[[Settings, Access], Any]
+MakeApp = Callable[[Settings, Access, gpu.Link | None], Any]
 Started = Callable[[Settings, Credentials | None], None]
 
 
@@ -98,6 +101,7 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         super().__init__()
         # Twice: during a reload the workers of before are still on their way out.
         self._shares = Shares(2 * self.cfg.workers + 1)
+        self._gpu = gpu_supervisor(settings, self.cfg.workers)
 
     def load_config(self) -> None:
         """Fill gunicorn's configuration. Raises: SettingsError."""
@@ -111,7 +115,16 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
 
     def load(self) -> Any:
         """The application of one worker; called after the fork."""
-        return self._make_app(self.settings, self.access)
+        return self._make_app(self.settings, self.access, None if self._gpu is None else self._gpu.link)
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        Master(self).run()
+
+    def tick(self) -> None:
+        """Look after what runs beside the workers; about once a second, and when a child has ended."""
+        if self._gpu is not None:
+            self._gpu.tick()
 
     def reload(self) -> None:
         """Take over changed files, or say why not and go on as before."""
@@ -144,6 +157,7 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         values["pre_fork"] = self._pre_fork
         values["post_fork"] = self._post_fork
         values["child_exit"] = self._child_exit
+        values["on_exit"] = self._on_exit
         for name, value in values.items():
             cfg.set(name, value)
 
@@ -155,6 +169,8 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         self.settings = dataclasses.replace(self.settings, port=ports[0], metrics_port=metrics_port)
         lines = "".join(f"{_bind(address[0], address[1])}\n" for address in addresses)
         (self.settings.runtime_dir / ADDRESS_FILE).write_text(lines, encoding="ascii")
+        if self._gpu is not None:
+            self._gpu.start()
         self._started(self.settings, self._root_key)
         self._root_key = None
 
@@ -171,12 +187,37 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         self._shares.release(gone.s4_slot)
         metrics.worker_gone(gone.pid)
 
+    def _on_exit(self, _arbiter: Any) -> None:
+        if self._gpu is not None:
+            self._gpu.stop()
+
     def _post_fork(self, _arbiter: Any, new: Any) -> None:
         """PERF: one core per worker; the threads of an unpinned one play ping-pong with the interpreter lock."""
         os.close(self._lock)  # a worker that outlives its master must not keep the next one out
         if new.s4_core is not None:
             os.sched_setaffinity(0, {new.s4_core})
         malloc.tune()
+
+
+class Master(Arbiter):  # type: ignore[misc] # gunicorn ships no types
+    """gunicorn's master, with one thing more to look after."""
+
+    def manage_workers(self) -> None:
+        """Called in every round of the loop."""
+        super().manage_workers()
+        self.app.tick()
+
+
+def gpu_supervisor(settings: Settings, workers: int) -> gpu.Supervisor | None:
+    """What is to run the GPU worker, if there is to be one; nothing is started yet. Raises: SettingsError."""
+    what = gpu.wanted(settings.gpu)
+    if what is None:
+        return None
+    try:
+        link = gpu.Link.make(workers, gpu.SLOTS_PER_LANE, settings.runtime_dir / GPU_LOCKS)
+    except OSError as error:
+        raise SettingsError(f"--gpu: {error.strerror}") from error
+    return gpu.Supervisor(link, what, log_format=settings.log_format, gone=metrics.worker_gone)
 
 
 def prepare(settings: Settings) -> int:

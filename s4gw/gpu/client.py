@@ -100,7 +100,7 @@ class Client:
         self._ring = link.ring
         self._pool = pool
         self._metrics = metrics
-        self._bytes_min = bytes_min
+        self.bytes_min = bytes_min
         self._verify_every = verify_every
         self._deadline_s = deadline_s
         self._epoch = int.from_bytes(os.urandom(4), "little")
@@ -130,7 +130,7 @@ class Client:
         Returns: a future that always comes to an end; it raises what `encode_frame` raises.
         """
         size = data.nbytes
-        if not self._bytes_min <= size <= CHUNK_BYTES_MAX or choice.level > LEVEL_MAX:
+        if not self.bytes_min <= size <= CHUNK_BYTES_MAX or choice.level > LEVEL_MAX:
             return self._pool.submit(encode_frame, data, choice)
         future: Future[EncodedFrame] = Future()
         reason = self._send(data, choice, future)

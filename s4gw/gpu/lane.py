@@ -1,9 +1,11 @@
-"""The queues between gateway workers and the GPU worker: multiprocessing's, without what a kill -9 would lock for ever.
+"""The queues between gateway workers and the GPU worker: multiprocessing's, without what a kill -9 breaks for ever.
 
 A `multiprocessing.Queue` or `SimpleQueue` is a pipe and semaphores that all processes share. Whoever is killed while
-holding one keeps it: every other process then waits for ever (`tests/gpu/test_lane.py` shows it). Here one process at
-a time writes and one reads, so that the semaphores are ordinary locks between the threads of each process, and a
-message is one `write` of fewer bytes than a pipe keeps whole (PIPE_BUF): it arrives entirely or not at all.
+holding one keeps it, and everybody else waits for ever; and whoever is killed between reading a message's length and
+reading the message leaves a pipe that nobody can read (`tests/gpu/test_lane.py` shows both). Here one process at a time
+writes and one reads, so that the semaphores are ordinary locks between the threads of each process. All messages of a
+queue have one size, which a pipe takes and gives in one piece (at most PIPE_BUF): a message is there entirely or not
+at all, whenever anybody dies.
 """
 
 from __future__ import annotations
@@ -14,55 +16,68 @@ import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
-from typing import Any, Final
-
-MESSAGE_BYTES_MAX: Final = 1024
-"""Far below PIPE_BUF (4096), pickling and length included."""
+from typing import Any
 
 
 class LaneQueue(SimpleQueue[bytes]):
     """One direction of a lane. Made before the fork or of inherited descriptors; never pickled.
 
     Args:
+        size: Bytes of every message, at most `select.PIPE_BUF`.
         reading: Descriptor of the pipe's end to read from; the queue owns it.
         writing: The other end; the queue owns it.
     """
 
-    def __init__(self, reading: int, writing: int) -> None:
+    def __init__(self, size: int, reading: int, writing: int) -> None:
         # Not the base class's: it would make semaphores.
+        assert size <= select.PIPE_BUF
+        self.size = size
         self._reader: Any = Connection(reading, writable=False)
         self._writer: Any = Connection(writing, readable=False)
+        self._poll = self._reader.poll  # for the base class's `empty`
         self._rlock: Any = threading.Lock()
         self._wlock: Any = threading.Lock()
         self._writable = select.poll()
         self._writable.register(writing, select.POLLOUT)
 
     @classmethod
-    def make(cls) -> LaneQueue:
+    def make(cls, size: int) -> LaneQueue:
         """A queue over a new pipe."""
-        return cls(*os.pipe())
+        return cls(size, *os.pipe())
 
     @property
     def descriptors(self) -> tuple[int, int]:
         """The reading and the writing end, to be handed to a child."""
         return self._reader.fileno(), self._writer.fileno()
 
+    def fileno(self) -> int:
+        """The reading end, for a selector."""
+        return int(self._reader.fileno())
+
+    def put(self, obj: bytes) -> None:
+        """Add a message; waits while the pipe is full."""
+        assert len(obj) == self.size
+        with self._wlock:
+            os.write(self._writer.fileno(), obj)
+
+    def get(self) -> bytes:
+        """Take the next message; waits for it."""
+        with self._rlock:
+            return os.read(self._reader.fileno(), self.size)
+
     def offer(self, message: bytes) -> bool:
         """Put *message* if there is room for it at once. Returns: it was put.
 
         A pipe that can be written to has room for PIPE_BUF bytes, and nobody else writes to it.
         """
+        assert len(message) == self.size
         with self._wlock:
             if not self._writable.poll(0):
                 return False
-            self._writer.send_bytes(message)
+            os.write(self._writer.fileno(), message)
             return True
 
     def drain(self) -> Iterator[bytes]:
         """Take what has arrived, without waiting."""
-        while self._reader.poll(0):
-            yield self._reader.recv_bytes(MESSAGE_BYTES_MAX)
-
-    def fileno(self) -> int:
-        """The reading end, for a selector."""
-        return int(self._reader.fileno())
+        while not self.empty():
+            yield self.get()

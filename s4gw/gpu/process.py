@@ -18,7 +18,7 @@ import msgspec
 from s4gw.gpu.config import Config
 from s4gw.gpu.engine import Engine, EngineUnavailable
 from s4gw.gpu.lane import LaneQueue
-from s4gw.gpu.protocol import State
+from s4gw.gpu.protocol import ANSWER_SIZE, REQUEST_SIZE, State
 from s4gw.gpu.ring import Ring
 from s4gw.gpu.worker import Worker
 from s4gw.observability import Metrics, get_logger, log
@@ -46,8 +46,8 @@ def run(config: Config) -> int:
         ring.set_state(State.UNAVAILABLE, str(error))
         metrics.gpu.state.set(State.UNAVAILABLE)
         return EXIT_UNAVAILABLE
-    requests = [LaneQueue(reading, writing) for reading, writing, _, _ in config.queues]
-    answers = [LaneQueue(reading, writing) for _, _, reading, writing in config.queues]
+    requests = [LaneQueue(REQUEST_SIZE, reading, writing) for reading, writing, _, _ in config.queues]
+    answers = [LaneQueue(ANSWER_SIZE, reading, writing) for _, _, reading, writing in config.queues]
     worker = Worker(
         ring,
         requests,

@@ -156,8 +156,8 @@ class Link:
         ring = Ring.make(lanes, slots)
         return cls(
             ring,
-            tuple(LaneQueue.make() for _ in range(lanes)),
-            tuple(LaneQueue.make() for _ in range(lanes)),
+            tuple(LaneQueue.make(protocol.REQUEST_SIZE) for _ in range(lanes)),
+            tuple(LaneQueue.make(protocol.ANSWER_SIZE) for _ in range(lanes)),
             locks,
         )
 

@@ -45,6 +45,20 @@ class Source(Protocol):
         """Fill *view* as far as the body reaches; less than its length only at the end. Raises S3 errors."""
 
 
+class Encoder(Protocol):
+    """Encodes frames elsewhere: `s4gw.gpu.Client`."""
+
+    @property
+    def bytes_min(self) -> int:
+        """Smaller frames are encoded where they are."""
+
+    def submit(self, data: memoryview, choice: Choice, /) -> Future[EncodedFrame]:
+        """Encode *data*, which stays as it is until the future is done; it always comes to an end."""
+
+    def close(self) -> None:
+        """What is under way ends, nothing new begins elsewhere."""
+
+
 @dataclass(slots=True)
 class Statistics:
     """Frames and bytes by codec of one body."""
@@ -96,6 +110,20 @@ class Squisher:
     dispatcher: Dispatcher
     pool: Executor
     buffers: BufferPool
+    encoder: Encoder | None = None
+    """None: the pool encodes."""
+
+    def encode(self, data: memoryview, choice: Choice) -> Future[EncodedFrame]:
+        """Begin to encode a frame of a long body."""
+        if self.encoder is not None:
+            return self.encoder.submit(data, choice)
+        return self.pool.submit(encode_frame, data, choice)
+
+    def encode_here(self, data: memoryview, choice: Choice) -> EncodedFrame:
+        """Encode the only frame of a body; a small one without a thread switch."""
+        if self.encoder is not None and data.nbytes >= self.encoder.bytes_min:
+            return self.encoder.submit(data, choice).result()
+        return encode_frame(data, choice)
 
     @property
     def frame_bytes(self) -> int:
@@ -157,7 +185,7 @@ class Squisher:
                 if size >= INLINE_HASH_BYTES:
                     hashing = self.pool.submit(digests.update, view)
                 try:
-                    frame = encode_frame(view, self.dispatcher.choose(view, size))
+                    frame = self.encode_here(view, self.dispatcher.choose(view, size))
                 finally:
                     if hashing is not None:
                         hashing.result()
@@ -269,7 +297,7 @@ class _Pipeline:
             future.result()
         submit = self._squisher.pool.submit
         self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
-        encoded = submit(encode_frame, data, self._selection.choose(data, None))
+        encoded = self._squisher.encode(data, self._selection.choose(data, None))
         self._blocks.append(_Block(buffer, data, size, self._hashing, encoded))
 
     def _finish_oldest(self) -> None:

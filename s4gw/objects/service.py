@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,7 +24,7 @@ from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
 from s4gw.objects.get import ObjectSource, Reader
 from s4gw.objects.layout import LayoutCache
-from s4gw.objects.receive import Received, Source, Squisher
+from s4gw.objects.receive import Encoder, Received, Source, Squisher
 
 FRAME_BYTES: Final = 1024 * 1024
 """40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""
@@ -63,20 +63,30 @@ class Objects:
         dispatcher: Chooses the codec of a frame.
         frame_bytes: Original bytes per frame.
         threads: Pool threads that hash, compress and decode long bodies.
+        encoder: Makes what encodes frames in place of the pool, which it is given for what it does not do itself.
     """
 
     def __init__(
-        self, backend: Backend, dispatcher: Dispatcher, *, frame_bytes: int = FRAME_BYTES, threads: int | None = None
+        self,
+        backend: Backend,
+        dispatcher: Dispatcher,
+        *,
+        frame_bytes: int = FRAME_BYTES,
+        threads: int | None = None,
+        encoder: Callable[[Executor], Encoder] | None = None,
     ) -> None:
         self.backend = backend
         count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
         self._pool = _Pool(count, "squish", initializer=_unpin)
-        self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes))
+        self._encoder = None if encoder is None else encoder(self._pool)
+        self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes), self._encoder)
         self.dictionaries = Dictionaries(backend)
         self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool)
 
     def close(self) -> None:
         """Let running work end and give the threads back."""
+        if self._encoder is not None:
+            self._encoder.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def put(  # noqa: PLR0913 - one object's facts

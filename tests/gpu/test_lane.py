@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable
+
+import pytest
 
 from s4gw.gpu.lane import LaneQueue
 
@@ -31,25 +34,40 @@ def test_the_queue_that_we_do_not_use() -> None:
     assert not lock.acquire(timeout=0.2)
 
 
+def test_the_pipe_that_we_do_not_use() -> None:
+    """Its reader takes a length, then a message: killed in between, it leaves what nobody can make sense of."""
+    queue = multiprocessing.get_context("fork").SimpleQueue()
+    queue.put(b"one")
+    queue.put(b"two")
+    killed(lambda: os.read(queue._reader.fileno(), 4))  # type: ignore[attr-defined] # as its `recv_bytes` begins
+    with pytest.raises((OSError, EOFError, pickle.UnpicklingError)):
+        queue.get()
+
+
 def test_our_queue_survives() -> None:
-    """The same death, holding the same lock: the next process on the lane goes on."""
-    queue = LaneQueue.make()
+    """The same deaths, holding the same locks: the next process on the lane goes on with whole messages."""
+    queue = LaneQueue.make(7)
     killed(queue._wlock.acquire)
+    killed(queue._rlock.acquire)
     assert (True, [b"message"]) == (queue.offer(b"message"), list(queue.drain()))
+    queue.put(b"reading")
+    queue.put(b"another")
+    killed(lambda: os.read(queue.fileno(), 7))
+    assert (b"another", True) == (queue.get(), queue.empty())
 
 
 def test_messages_arrive_whole_and_in_order() -> None:
     """From another process."""
-    queue = LaneQueue.make()
+    queue = LaneQueue.make(96)
     killed(lambda: [queue.offer(bytes([number]) * 96) for number in range(50)])
     assert [bytes([number]) * 96 for number in range(50)] == list(queue.drain())
 
 
 def test_a_full_pipe_is_no_reason_to_wait() -> None:
     """An offer is taken or refused, at once."""
-    queue = LaneQueue.make()
+    queue = LaneQueue.make(96)
     taken = 0
     while queue.offer(bytes(96)):
         taken += 1
     assert (taken > 500, taken) == (True, len(list(queue.drain())))
-    assert queue.offer(b"again")
+    assert queue.offer(bytes(96))

@@ -148,17 +148,23 @@ def write_credentials(path: Path, users: Sequence[User] = (MAIN, ALT), device: M
 
 
 @contextlib.contextmanager
-def running(folder: Path, *flags: str, device: Mapping[str, str] | None = None) -> Iterator[Gateway]:
-    """Serve from *folder*, which may hold the data of an earlier run; stop at the end, hard if need be."""
+def running(
+    folder: Path,
+    *flags: str,
+    device: Mapping[str, str] | None = None,
+    program: Sequence[str] = (str(BIN / "s4gw"),),
+) -> Iterator[Gateway]:
+    """Serve from *folder*, which may hold the data of an earlier run; stop at the end, hard if need be.
+
+    *program* stands in for ``s4gw``, with its command line.
+    """
     write_credentials(folder / "credentials", device=device)
     address = folder / "data" / "run" / "address"
     address.unlink(missing_ok=True)
     where = ("--host", "127.0.0.1", "--port", "0", "--data-dir", str(folder / "data"))
     users = ("--credentials-file", str(folder / "credentials"))
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [str(BIN / "s4gw"), "serve", *where, *users, *flags], stdout=log, stderr=log, cwd=folder
-        )
+        process = subprocess.Popen([*program, "serve", *where, *users, *flags], stdout=log, stderr=log, cwd=folder)
     try:
         yield _await(process, folder, address)
     finally:
