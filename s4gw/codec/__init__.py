@@ -5,6 +5,7 @@ in prose.
 """
 
 from s4gw.codec.auto import AutoDispatcher
+from s4gw.codec.cascade import finish as finish_cascade
 from s4gw.codec.choice import Choice, Column, Filter
 from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher
 from s4gw.codec.errors import (
@@ -47,6 +48,7 @@ from s4gw.codec.layout import (
     PADDING_MAGIC,
     TRAILER_TAIL_BYTES,
     CodecId,
+    TypedFilter,
 )
 from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
 from s4gw.codec.pipeline import Compressor, compress, decompress, is_framed
@@ -117,6 +119,7 @@ __all__ = [
     "Trailer",
     "TrailerError",
     "TruncatedFrame",
+    "TypedFilter",
     "UnknownCodec",
     "UnsupportedCodec",
     "UnsupportedSidecar",
@@ -129,6 +132,7 @@ __all__ = [
     "encode_padding",
     "encode_sidecar",
     "encode_trailer",
+    "finish_cascade",
     "is_framed",
     "open_reader",
     "parse_frame_header",

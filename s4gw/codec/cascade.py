@@ -18,8 +18,12 @@ _VERSION: Final = bytes([PAYLOAD_VERSION])
 
 def encode(data: Buffer, level: int) -> tuple[CodecId, bytes]:
     """Compress *data* once, or twice where that pays: (the codec that came of it, its payload)."""
-    packed = zstd.encode(data, level)
-    if len(packed) * streams.CASCADE_SHARE < memoryview(data).nbytes:
+    return finish(zstd.encode(data, level), memoryview(data).nbytes)
+
+
+def finish(packed: bytes, original_size: int) -> tuple[CodecId, bytes]:
+    """Compress once more what zstd, on whatever device, made of *original_size* bytes, where that pays."""
+    if len(packed) * streams.CASCADE_SHARE < original_size:
         again = zstd.encode(packed, streams.CASCADE_LEVEL)
         if len(again) * 100 <= len(packed) * streams.CASCADE_PERCENT:
             return CodecId.ZSTD_CASCADE, _VERSION + again

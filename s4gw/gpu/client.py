@@ -35,8 +35,19 @@ from s4gw.codec import (
     FrameHeader,
     decode_frame,
     encode_frame,
+    finish_cascade,
 )
-from s4gw.gpu.protocol import CHUNK_BYTES_MAX, SLOT_BYTES, Answer, Operation, ProtocolError, Request, State, Status
+from s4gw.gpu.protocol import (
+    CHUNK_BYTES_MAX,
+    SLOT_BYTES,
+    Answer,
+    Operation,
+    ProtocolError,
+    Request,
+    State,
+    Status,
+    pack_choice,
+)
 from s4gw.gpu.ring import Claim, Link
 from s4gw.observability import get_logger
 from s4gw.observability.gpu_metrics import GpuMetrics
@@ -65,6 +76,8 @@ class _Pending(msgspec.Struct):
 
     data: memoryview
     choice: Choice
+    codec: CodecId
+    """What the GPU worker was asked for."""
     crc32c: int
     slot: int
     generation: int
@@ -164,7 +177,8 @@ class Client:
                 self._greet()
                 state = self._ring.state
                 return "greeting" if state is State.READY else state.name.lower()
-            if choice.codec not in self._encodes:
+            asked = pack_choice(choice)
+            if asked is None or asked[0] not in self._encodes:
                 return ""
             if not self._free:
                 return "ring_full"
@@ -180,13 +194,14 @@ class Client:
             sequence=sequence,
             operation=Operation.ENCODE,
             slot=slot,
-            codec=choice.codec,
+            codec=asked[0],
             level=choice.level,
+            parameters=asked[1],
             size=data.nbytes,
             crc32c=checksum,
         )
         deadline = time.monotonic() + self._deadline_s
-        pending = _Pending(data, choice, checksum, slot, generation, deadline, future)
+        pending = _Pending(data, choice, asked[0], checksum, slot, generation, deadline, future)
         with self._lock:
             self._filling.remove(slot)
             if self._closed or self._generation != generation:
@@ -291,7 +306,7 @@ class Client:
         elif number <= VERIFIED_FIRST or number % self._verify_every == 0:
             self._pool.submit(self._verify, pending, payload)
         else:
-            pending.future.set_result(_frame(pending, payload))
+            self._use(pending, payload)
 
     def _welcomed(self, generation: int) -> None:
         with self._lock:
@@ -322,14 +337,25 @@ class Client:
     # -- results ---------------------------------------------------------------------------------------------------
     def _verify(self, pending: _Pending, payload: bytes) -> None:
         """Decode a result and use it if it is right; in a thread of the pool."""
-        header = FrameHeader(pending.choice.codec, pending.data.nbytes, len(payload), pending.crc32c)
+        header = FrameHeader(pending.codec, pending.data.nbytes, len(payload), pending.crc32c)
         try:
             decode_frame(header, payload, original_size_max=SLOT_BYTES)
         except CodecError as error:
             self._distrust(pending, f"{type(error).__name__}: {error}")
             return
         self._metrics.verified.labels("ok").inc()
-        pending.future.set_result(_frame(pending, payload))
+        self._use(pending, payload)
+
+    def _use(self, pending: _Pending, payload: bytes) -> None:
+        """Make the frame of a result."""
+        size, codec = pending.data.nbytes, pending.codec
+        if pending.choice.codec is CodecId.ZSTD_CASCADE:
+            codec, payload = finish_cascade(payload, size)
+        if len(payload) * 100 > size * (100 - SHRINK_MIN_PERCENT):
+            pending.future.set_result(_plain(pending))
+            return
+        header = FrameHeader(codec, size, len(payload), pending.crc32c)
+        pending.future.set_result(EncodedFrame(header.pack(), payload, codec, size, header.crc32c))
 
     def _distrust(self, pending: _Pending, reason: str) -> None:
         """The engine gave wrong bytes: nobody uses it any more, and the CPU does the chunk."""
@@ -353,15 +379,6 @@ def _plain(pending: _Pending) -> EncodedFrame:
     size = pending.data.nbytes
     header = FrameHeader(CodecId.PASSTHROUGH, size, size, pending.crc32c)
     return EncodedFrame(header.pack(), pending.data, header.codec, size, header.crc32c)
-
-
-def _frame(pending: _Pending, payload: bytes) -> EncodedFrame:
-    """A frame of a result, unless that is hardly smaller."""
-    size = pending.data.nbytes
-    if len(payload) * 100 > size * (100 - SHRINK_MIN_PERCENT):
-        return _plain(pending)
-    header = FrameHeader(pending.choice.codec, size, len(payload), pending.crc32c)
-    return EncodedFrame(header.pack(), payload, header.codec, size, header.crc32c)
 
 
 def _encode_into(future: Future[EncodedFrame], data: memoryview, choice: Choice) -> None:

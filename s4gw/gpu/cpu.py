@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from s4gw.codec import Choice, CodecError, CodecId, UnsupportedCodec, decode_payload, encode_frame
+from s4gw.gpu import protocol
 from s4gw.gpu.batch import Plan
 from s4gw.gpu.engine import DamagedPayload, EngineError, Incompressible, Task
 
-ENCODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP})
-DECODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.NVCOMP_ZSTD})
+ENCODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.TYPED})
+DECODES: Final = frozenset({*ENCODES, CodecId.NVCOMP_ZSTD})
 BATCH_BYTES_MAX: Final = 8 * 1024**2
 
 
@@ -37,7 +38,9 @@ class CpuEngine:
         """Nothing to register."""
 
     def encode_batch(self, task: Task, chunks: Sequence[memoryview]) -> Sequence[bytes | EngineError]:
-        choice = Choice(CodecId(task.codec), task.level)
+        codec = CodecId(task.codec)
+        parameters = protocol.unpack_filter(task.parameters) if codec is CodecId.TYPED else None
+        choice = Choice(codec, task.level, parameters)
         return list(self._pool.map(lambda chunk: _encode(choice, chunk), chunks))
 
     def decode_batch(

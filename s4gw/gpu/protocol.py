@@ -28,6 +28,9 @@ The supervisor writes the generation, the GPU worker what follows it. A gateway 
                                                   28   4  decode: bytes of the original
                                                   32  64  parameters, zero-filled
 
+Parameters of codec 65 (typed) are its filter: kind, bytes of an element, 1 for big-endian, 1 byte each, then a mask of
+8. Codec 64 (cascade) is asked for as codec 1: its second pass, over a few KiB, is the CPU's.
+
 **Answer**, the other way, `ANSWER_SIZE` bytes:
 
      0   4  generation of the sender              12   1  status, see Status
@@ -44,6 +47,8 @@ from enum import IntEnum
 from typing import Final
 
 import msgspec
+
+from s4gw.codec import Choice, CodecId, Filter, TypedFilter
 
 MAGIC: Final = b"S4RG"
 VERSION: Final = 1
@@ -75,6 +80,7 @@ SLOTS_PER_LANE_MAX: Final = 64
 REQUEST: Final = struct.Struct("<IIIIBBBBIII64s")
 ANSWER: Final = struct.Struct("<IIIB3xII")
 PARAMETERS_MAX: Final = 64
+FILTER: Final = struct.Struct("<BBBQ")
 REQUEST_SIZE: Final = 96
 ANSWER_SIZE: Final = 24
 assert REQUEST.size == REQUEST_SIZE
@@ -244,6 +250,25 @@ def unpack_geometry(header: bytes) -> tuple[int, int]:
     if not (0 < lanes <= LANES_MAX and 0 < slots <= SLOTS_PER_LANE_MAX):
         raise ProtocolError(f"{lanes} lanes of {slots} slots")
     return lanes, slots
+
+
+def pack_choice(choice: Choice) -> tuple[CodecId, bytes] | None:
+    """What to ask for to have a frame of *choice*: (codec, parameters); None for codecs that are the CPU's."""
+    wanted = choice.parameters
+    if choice.codec is CodecId.TYPED and isinstance(wanted, Filter):
+        return choice.codec, FILTER.pack(wanted.kind, wanted.width, wanted.big_endian, wanted.mask)
+    if wanted is not None:
+        return None
+    return (CodecId.CPU_ZSTD if choice.codec is CodecId.ZSTD_CASCADE else choice.codec), b""
+
+
+def unpack_filter(parameters: bytes) -> Filter:
+    """Read the parameters of codec 65. Raises: ProtocolError."""
+    try:
+        kind, width, big_endian, mask = FILTER.unpack(parameters)
+        return Filter(TypedFilter(kind), width, bool(big_endian), mask)
+    except (struct.error, ValueError) as error:
+        raise ProtocolError(f"a filter of {parameters.hex()}") from error
 
 
 def pack_text(text: str) -> bytes:

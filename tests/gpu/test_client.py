@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from s4gw.checksum import crc32c
-from s4gw.codec import Choice, CodecId, EncodedFrame
+from s4gw.codec import Choice, CodecId, EncodedFrame, Filter, TypedFilter, encode_frame
 from s4gw.gpu import Client, Link
 from s4gw.gpu.protocol import SLOT_BYTES, Answer, Operation, Request, State, Status
 from s4gw.observability import Metrics
@@ -19,12 +19,23 @@ from tests.gpu.kit import KIB, WAIT_S, ZSTD, decoded, running, sample, text, unt
 def test_frames_are_what_the_cpu_would_write(tmp_path: Path) -> None:
     """Same codec, same bytes: a reader cannot tell who compressed."""
     chunk = text(256 * KIB)
+    numbers = b"".join((10**12 + 7 * number).to_bytes(8, "big") for number in range(20_000)) + b"odd"
     with running(tmp_path) as gpu:
         assert gpu.ready()
-        for choice in (ZSTD, Choice(CodecId.CPU_ZSTD, 3), Choice(CodecId.CPU_GZIP, 2)):
+        for choice, data in (
+            (ZSTD, chunk),
+            (Choice(CodecId.CPU_ZSTD, 3), chunk),
+            (Choice(CodecId.CPU_GZIP, 2), chunk),
+            (Choice(CodecId.TYPED, 1, Filter(TypedFilter.DELTA, 8, big_endian=True)), numbers),
+            (Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, 21, mask=5)), numbers),
+            (Choice(CodecId.ZSTD_CASCADE, 1), chunk),  # once is enough: it is plain zstd
+            (Choice(CodecId.ZSTD_CASCADE, 1), b"the same line again and again" * 5000),
+        ):
             sent = sample(gpu.metrics, "s4_gpu_verified_total", result="ok")
-            frame = gpu.client.submit(memoryview(chunk), choice).result(WAIT_S)
-            assert (choice.codec, chunk) == (frame.codec, decoded(frame))
+            frame = gpu.client.submit(memoryview(data), choice).result(WAIT_S)
+            here = encode_frame(data, choice)
+            assert (here.codec, here.header, here.payload) == (frame.codec, frame.header, frame.payload)
+            assert data == decoded(frame)
             assert sample(gpu.metrics, "s4_gpu_verified_total", result="ok") == sent + 1
 
 

@@ -96,7 +96,7 @@ def test_a_broken_engine_harms_nobody(kind: str, tmp_path: Path, monkeypatch: py
         assert wait_until(lambda: gateway.metric("s4_gpu_engine_state") == 2)
         put_all(gateway, [text(2 * MIB, seed) for seed in range(16)])
         assert gateway.metric("s4_gpu_fallback_total") > 0
-        if kind in {"wrong"}:
+        if kind == "wrong":
             assert gateway.metric('s4_gpu_verified_total{result="mismatch"}') > 0
             assert wait_until(lambda: gateway.metric("s4_gpu_engine_state") == 3)
             assert "wrong bytes" in gateway.log

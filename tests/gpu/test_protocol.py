@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s4gw.codec import Choice, CodecId, Filter, TypedFilter
 from s4gw.gpu import protocol
 from s4gw.gpu.protocol import SLOT_BYTES, Answer, Operation, ProtocolError, Request, Status
 
@@ -66,6 +67,34 @@ def test_parameters_have_a_limit() -> None:
     """They never push anything else aside."""
     with pytest.raises(ProtocolError):
         Request(generation=1, epoch=1, sequence=1, operation=Operation.ENCODE, parameters=bytes(65)).pack()
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, 64, mask=2**64 - 1)),
+        Choice(CodecId.TYPED, 1, Filter(TypedFilter.PACK, 4, big_endian=True)),
+    ],
+)
+def test_filters_come_back(choice: Choice) -> None:
+    """The largest mask there is fits."""
+    asked = protocol.pack_choice(choice)
+    assert asked is not None
+    assert (CodecId.TYPED, choice.parameters) == (asked[0], protocol.unpack_filter(asked[1]))
+
+
+def test_what_is_asked_for() -> None:
+    """A cascade begins as zstd; codecs with other parameters are the CPU's."""
+    assert (CodecId.CPU_ZSTD, b"") == protocol.pack_choice(Choice(CodecId.ZSTD_CASCADE, 1))
+    assert (CodecId.CPU_GZIP, b"") == protocol.pack_choice(Choice(CodecId.CPU_GZIP, 1))
+    assert None is protocol.pack_choice(Choice(CodecId.SEGMENTS, 1, (Choice(CodecId.CPU_ZSTD, 1),)))
+
+
+@pytest.mark.parametrize("parameters", [b"", bytes(10), b"\xff" * 11])
+def test_other_filters_are_refused(parameters: bytes) -> None:
+    """What is no filter is no message of ours."""
+    with pytest.raises(ProtocolError):
+        protocol.unpack_filter(parameters)
 
 
 def test_slots_fill_the_ring() -> None:
