@@ -187,6 +187,5 @@ def _matching(seen: Seen, row: tuple[int, int, bytes] | None) -> Told | None:
 
 
 def _says(row: tuple[int, int, bytes] | None, seen: Seen, told: Told) -> bool:
-    if row is None or row[0] != seen.stored_size or row[2] != _ENCODER.encode(told):
-        return False
-    return row[1] == seen.modified_s or not seen.modified_s
+    """Whether the row needs no writing; that of a write has no time, since the next listing shows another one."""
+    return row == (seen.stored_size, seen.modified_s, _ENCODER.encode(told))

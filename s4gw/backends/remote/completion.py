@@ -22,7 +22,6 @@ from s4gw.backends.base import NULL_VERSION, Conditions, ObjectMeta, StoredObjec
 from s4gw.backends.bodies import ObjectChanged
 from s4gw.backends.remote import staging, stored_meta
 from s4gw.backends.remote.assembly import Assembly, CannotCopyParts, Pieces, read_whole
-from s4gw.backends.remote.base import Handle
 from s4gw.backends.remote.compose import PLAN_VERSION, S3_LIMITS, Limits, PlannedPart, plan_parts
 from s4gw.backends.remote.staging import Done, Intent, StagedPart
 from s4gw.backends.remote.uploads import RemoteUploads, StagedObjects, now_ms
@@ -40,6 +39,8 @@ from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 ONE_PUT_BYTES: Final = 16 * 1024 * 1024
 """An object up to here is sent in one PUT (10-formats)."""
+CONDITION_ATTEMPTS: Final = 5
+"""The object changed since it was looked at, and the client's condition may hold for what is there now."""
 RESUME_MS: Final = 24 * 3600 * 1000
 """An upload of the upstream's that is gone within this time was completed; later, a rule may have removed it."""
 
@@ -90,9 +91,7 @@ class RemoteCompletion(RemoteUploads):
         Raises: NoSuchUpload, InvalidPart, NoSuchKey, PreconditionFailed and what the upstream answers; the upload can
             be completed again.
         """
-        done = self._marked(work)
-        if done is None:
-            done = self._make(work, staged)
+        done = self._made_or_found(work, staged)
         self.write_done(work.bucket, work.upload_id, done)
         obj = self.made(work.bucket, done)
         self.learnt(work.bucket, obj, done.upstream_etag, modified_known=False)
@@ -100,8 +99,22 @@ class RemoteCompletion(RemoteUploads):
             self.close_upload(work.bucket, work.upload_id)
         return obj
 
-    def _make(self, work: Completion, staged: StagedObjects) -> Done:
-        wanted = self._wanted(work)
+    def _made_or_found(self, work: Completion, staged: StagedObjects) -> Done:
+        attempts = CONDITION_ATTEMPTS
+        while True:
+            standing = self._standing(work)
+            done = _ours(work, standing)
+            if done is not None:
+                return done
+            wanted = self._wanted(work, standing)
+            attempts -= 1
+            try:
+                return self._make(work, staged, wanted)
+            except PreconditionFailed:
+                if "IfMatch" not in wanted or not attempts:
+                    raise
+
+    def _make(self, work: Completion, staged: StagedObjects, wanted: dict[str, str]) -> Done:
         pieces = Pieces(
             [self.handle_of(work.bucket, work.upload_id, part) for part in work.parts], work.tail, self.fetch
         )
@@ -113,32 +126,27 @@ class RemoteCompletion(RemoteUploads):
             # a piece is gone: another Complete has made the object, or an Abort has removed them
             return self._found_or(work, NoSuchUpload(UploadId=work.upload_id), error)
 
-    def _wanted(self, work: Completion) -> dict[str, str]:
+    def _wanted(self, work: Completion, standing: dict[str, Any] | None) -> dict[str, str]:
         """The client's conditions, which speak of originals, as the upstream can check them.
+
+        Held against what stands under the key first: servers that do not know such conditions take every write.
 
         Raises: NoSuchKey, PreconditionFailed.
         """
         match, none_match = work.conditions.if_match, work.conditions.if_none_match
-        wanted: dict[str, str] = {}
-        if none_match == "*":
-            wanted["IfNoneMatch"] = "*"
-        elif none_match is not None:
-            with contextlib.suppress(NoSuchKey):
-                if self._current_etag(work, none_match) is not None:
-                    raise PreconditionFailed(Condition="If-None-Match")
-        if match is not None:
-            etag = self._current_etag(work, match)
-            if etag is None:
-                raise PreconditionFailed(Condition="If-Match")
-            wanted["IfMatch"] = f'"{etag}"'
-        return wanted
-
-    def _current_etag(self, work: Completion, wanted: str) -> str | None:
-        """The upstream's ETag of what stands under the key, if clients know it as *wanted*. Raises: NoSuchKey."""
-        obj = self.look(work.bucket, work.key)
-        if obj.delete_marker or not isinstance(obj.body, Handle):
-            raise NoSuchKey(Key=work.key)
-        return obj.body.etag if wanted in ("*", obj.etag) else None
+        if match is None and none_match is None:
+            return {}
+        if standing is None:
+            if match is not None:
+                raise NoSuchKey(Key=work.key)
+            return {"IfNoneMatch": "*"}
+        size = int(standing.get("ContentLength") or 0)
+        current = self.found(work.bucket, work.key, None, standing, size)
+        if match is not None and match not in ("*", current.etag):
+            raise PreconditionFailed(Condition="If-Match")
+        if none_match is not None and none_match in ("*", current.etag):
+            raise PreconditionFailed(Condition="If-None-Match")
+        return {"IfMatch": str(standing["ETag"])}
 
     def _put(self, work: Completion, pieces: Pieces, wanted: dict[str, str]) -> Done:
         body = read_whole(self.pools, pieces, [part.stored_size for part in work.parts])
@@ -235,16 +243,16 @@ class RemoteCompletion(RemoteUploads):
         raise ServiceUnavailable from error
 
     # -- was it us ----------------------------------------------------------------------------------------------------
-    def _marked(self, work: Completion) -> Done | None:
-        """The object, if it stands under the key and carries this upload's mark."""
+    def _standing(self, work: Completion) -> dict[str, Any] | None:
+        """What the upstream says about the object under the key; None where there is none."""
         try:
-            response = self.call("HeadObject", Bucket=work.bucket, Key=work.key)
+            return self.call("HeadObject", Bucket=work.bucket, Key=work.key)
         except NoSuchKey:
             return None
-        stored = stored_meta.read(response, int(response.get("ContentLength") or 0))
-        if stored.write_mark != work.upload_id or stored.stored_size != work.stored_size:
-            return None
-        return _done(work, response)
+
+    def _marked(self, work: Completion) -> Done | None:
+        """The object, if it stands under the key and carries this upload's mark."""
+        return _ours(work, self._standing(work))
 
     def _found_or(self, work: Completion, answer: S3Error, cause: Exception) -> Done:
         """The object, if this upload has become it after all. Raises: *answer*, otherwise."""
@@ -252,6 +260,15 @@ class RemoteCompletion(RemoteUploads):
         if done is not None:
             return done
         raise answer from (cause if cause is not answer else answer.__cause__)
+
+
+def _ours(work: Completion, standing: dict[str, Any] | None) -> Done | None:
+    if standing is None:
+        return None
+    stored = stored_meta.read(standing, int(standing.get("ContentLength") or 0))
+    if stored.write_mark != work.upload_id or stored.stored_size != work.stored_size:
+        return None
+    return _done(work, standing)
 
 
 def _done(work: Completion, answer: dict[str, Any]) -> Done:

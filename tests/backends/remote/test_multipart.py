@@ -362,3 +362,18 @@ def test_part_replaced_since_it_was_listed_is_invalid(fake: FakeUpstream, gatewa
 
 def test_one_put_bound_is_below_what_needs_parts() -> None:
     assert ONE_PUT_BYTES == BLOCK_BYTES
+
+
+def test_condition_that_holds_for_what_came_meanwhile_too(fake: FakeUpstream, gateway: RemoteMultipart) -> None:
+    """The upstream is asked about one object; if another took its place, the client's condition decides again."""
+    upload(gateway, SMALL)
+    fake.call("PutObject", Bucket=BUCKET, Key=KEY, Body=b"old")
+
+    def replace(operation: str, params: Mapping[str, Any]) -> None:
+        if operation == "HeadObject" and params["Key"] == KEY:
+            fake.after = lambda *_: None
+            fake.call("PutObject", Bucket=BUCKET, Key=KEY, Body=b"newer")
+
+    fake.after = replace
+    finish(gateway, Conditions(if_match="*"))
+    assert whole(SMALL) == fake.body(BUCKET, KEY)
