@@ -103,6 +103,7 @@ class Settings:
     metrics_port: int | None = None
     """A second listener that answers probes and metrics only."""
     log_format: str = "pretty"
+    log_level: str = "info"
     gunicorn_conf: Path | None = None
     endpoint_url: str = ""
     """The upstream that objects are kept in; empty: this gateway's own disk."""
@@ -154,6 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--pin-workers", "yes|no", "bind each worker to a core when there are enough workers (yes)"),
         ("--metrics-port", "PORT", "a second listener for /health, /ready and /metrics only"),
         ("--log-format", "KIND", "pretty or json (pretty)"),
+        ("--log-level", "KIND", "info; debug: also which codec was chosen and why (info)"),
         ("--gunicorn-conf", "FILE", "gunicorn settings (conf/gunicorn.conf.py beside the package, if present)"),
     ]
     for flag, metavar, text in flags:
@@ -198,6 +200,7 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         pin_workers=values.choice("--pin-workers", ("yes", "no")) == "yes",
         metrics_port=values.optional_number("--metrics-port", range(65536)),
         log_format=values.choice("--log-format", ("pretty", "json")),
+        log_level=values.choice("--log-level", ("info", "debug")),
         gunicorn_conf=values.file("--gunicorn-conf"),
     )
     _check(settings)

@@ -33,7 +33,7 @@ SQUISH_LEVELS: Final = {"fast": (1, 1), "balanced": (1, 3), "archive": (9, 19)}
 
 def make_app(settings: Settings, access: Access, link: Link | None = None) -> Application:
     """Build the application of one worker; *link* leads to the GPU worker."""
-    log.configure(settings.log_format)
+    log.configure(settings.log_format, debug=settings.log_level == "debug")
     return create_app(build_services(settings, access, link))
 
 
@@ -44,7 +44,12 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
     return Services(
         settings=settings,
         backend=backend,
-        objects=Objects(backend, dispatcher(settings), encoder=encoder(settings, link, metrics)),
+        objects=Objects(
+            backend,
+            dispatcher(settings),
+            encoder=encoder(settings, link, metrics),
+            explain=settings.log_level == "debug",
+        ),
         credentials=access.credentials,
         authorizer=PolicyAuthorizer(
             backend,

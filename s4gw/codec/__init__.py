@@ -4,9 +4,10 @@ Pure: bytes and values in, bytes, values or `CodecError` out. `layout` holds the
 in prose.
 """
 
-from s4gw.codec.auto import AutoDispatcher
+from s4gw.codec.auto import AutoDispatcher, explain
 from s4gw.codec.cascade import finish as finish_cascade
 from s4gw.codec.choice import Choice, Column, Filter
+from s4gw.codec.describe import describe
 from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher
 from s4gw.codec.errors import (
     ChecksumMismatch,
@@ -128,10 +129,12 @@ __all__ = [
     "decode_frame",
     "decode_payload",
     "decompress",
+    "describe",
     "encode_frame",
     "encode_padding",
     "encode_sidecar",
     "encode_trailer",
+    "explain",
     "finish_cascade",
     "is_framed",
     "open_reader",

@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from s4gw.checksum import Buffer
-from s4gw.codec import estimate, transform, typed, zstd
+from s4gw.codec import estimate, hint, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter
-from s4gw.codec.dispatch import SamplingDispatcher, spread, trial_level, trial_sample
+from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, spread, trial_level, trial_sample
 from s4gw.codec.layout import CodecId, TypedFilter
 
 AUTO_BYTES_MIN: Final = 64 * 1024
@@ -76,11 +76,13 @@ class AutoDispatcher:
 
     Args:
         levels: Two zstd levels: the fast one, and the one for text and the like where it saves something.
+        hint: What the client says the bytes are; nonsense is ignored.
     """
 
-    __slots__ = ("_levels", "_small")
+    __slots__ = ("_hint", "_levels", "_small")
 
-    def __init__(self, levels: tuple[int, int] = _LEVELS) -> None:
+    def __init__(self, levels: tuple[int, int] = _LEVELS, hint: str = "") -> None:
+        self._hint = hint
         self._levels = levels
         self._small = SamplingDispatcher(CodecId.CPU_ZSTD, levels=levels)
 
@@ -89,7 +91,7 @@ class AutoDispatcher:
         if known < AUTO_BYTES_MIN:
             return self._small.choose(sample, size)
         view = memoryview(sample).cast("B")
-        choice = survey(view)
+        choice = (_confirmed(view, self._hint) if self._hint else None) or survey(view, hint.candidates(self._hint))
         if choice is ZSTD:
             return msgspec.structs.replace(choice, level=trial_level(view, known, self._levels))
         return _leveled(choice, self._levels[0])
@@ -108,6 +110,41 @@ class AutoDispatcher:
             return 0 if shrinks else 1000
         return _total(choice, view, pieces) * 1000 // size
 
+    def hinted(self, hint: str) -> Dispatcher:
+        return AutoDispatcher(self._levels, hint)
+
+
+def explain(choice: Choice, sample: Buffer) -> str:
+    """Say for people why *choice* suits *sample*: what it leaves of small pieces, and what zstd does."""
+    view = memoryview(sample).cast("B")
+    pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
+    size = max(1, sum(map(len, pieces)))
+    if estimate.is_text(pieces):
+        return f"text, zstd leaves {100 * _total(ZSTD, view, pieces) / size:.1f} % of samples"
+    choices = choice.parameters if isinstance(choice.parameters, tuple) else (choice,)
+    left = sum(min(_total(each, view, [piece]) for each in choices) for piece in pieces)
+    return f"leaves {100 * left / size:.1f} % of samples, zstd {100 * _total(ZSTD, view, pieces) / size:.1f} %"
+
+
+def _confirmed(view: memoryview, said: str) -> Choice | None:
+    """Give what the words "text" and "raw" ask for, where samples agree."""
+    pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
+    if said == hint.TEXT and estimate.is_text(pieces):
+        return ZSTD
+    if said == hint.RAW and _total(ZSTD, view, pieces) * 1000 >= sum(map(len, pieces)) * _INCOMPRESSIBLE_PERMILLE:
+        return PLAIN
+    return None
+
+
+def _masked(choice: Choice, view: memoryview, pieces: Sequence[memoryview]) -> Choice:
+    """Give planes of records the mask that suits the pieces."""
+    wanted = choice.parameters
+    if not isinstance(wanted, Filter) or wanted.kind is not TypedFilter.PLANES:
+        return choice
+    aligned = [transform.to_bytes(_from(piece, view, choice)) for piece in pieces[1:]]
+    mask = estimate.mask_of([each for each in aligned if len(each)], wanted.width)
+    return msgspec.structs.replace(choice, parameters=msgspec.structs.replace(wanted, mask=mask))
+
 
 def _leveled(choice: Choice, level: int) -> Choice:
     """Give *choice* with *level* for the zstd within it."""
@@ -119,8 +156,13 @@ def _leveled(choice: Choice, level: int) -> Choice:
     return msgspec.structs.replace(choice, level=level)
 
 
-def survey(view: memoryview) -> Choice:
-    """Choose for *view*, at least a few KiB; zstd comes out as `ZSTD` itself."""
+def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
+    """Choose for *view*, at least a few KiB; zstd comes out as `ZSTD` itself.
+
+    Args:
+        view: What is to be stored, or begins it.
+        hinted: Choices that are to be tried however samples look.
+    """
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if estimate.is_text(pieces):
         return ZSTD
@@ -134,7 +176,7 @@ def survey(view: memoryview) -> Choice:
     if mixed * 100 < best * _SEGMENTS_PERCENT:
         winners = {min(costs, key=lambda choice: costs[choice][place]): None for place in range(len(pieces))}
         return Choice(CodecId.SEGMENTS, 1, tuple({PLAIN: None, ZSTD: None, **winners}))
-    return _closer(view, totals)
+    return _closer(view, totals, [_masked(choice, view, pieces[:3]) for choice in hinted])
 
 
 def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[int]]:
@@ -164,10 +206,10 @@ def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[
     return costs
 
 
-def _closer(view: memoryview, totals: Mapping[Choice, int]) -> Choice:
-    """Measure the best few again on larger samples, beside pcodec."""
+def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Choice]) -> Choice:
+    """Measure the best few again on larger samples, beside pcodec and what was hinted."""
     ranked = sorted(totals, key=totals.__getitem__)
-    candidates = dict.fromkeys(ranked[:_CLOSER_CANDIDATES])
+    candidates = dict.fromkeys((*hinted, *ranked[:_CLOSER_CANDIDATES]))
     candidates[ZSTD] = None
     pieces = spread(view, _CLOSER_PIECES, _piece_bytes(view, _CLOSER_BYTES), alignment=_ALIGNMENT)
     width = _width(ranked, totals)
@@ -215,9 +257,7 @@ def _record(view: memoryview, pieces: Sequence[memoryview]) -> Choice | None:
     stride = estimate.stride_of(pieces[1])
     if not stride:
         return None
-    plain = Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, stride))
-    aligned = [transform.to_bytes(_from(piece, view, plain)) for piece in pieces[1:3]]
-    return Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, stride, mask=estimate.mask_of(aligned, stride)))
+    return _masked(Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, stride)), view, pieces[:3])
 
 
 def _from(piece: memoryview, view: memoryview, choice: Choice) -> memoryview:

@@ -63,6 +63,9 @@ class Dispatcher(Protocol):
     def glance(self, choice: Choice, frame: Buffer) -> int:
         """Give a number for *frame*, cheaply, that stays about the same while *choice* suits what comes."""
 
+    def hinted(self, hint: str) -> Dispatcher:
+        """Give a dispatcher that tries first what a client says its bytes are, see `s4gw.codec.hint`."""
+
 
 class AlwaysDispatcher:
     """Gives one choice, whatever the bytes are.
@@ -82,6 +85,9 @@ class AlwaysDispatcher:
 
     def glance(self, choice: Choice, frame: Buffer) -> int:  # noqa: ARG002
         return 0
+
+    def hinted(self, hint: str) -> Dispatcher:  # noqa: ARG002 - told what to write already
+        return self
 
 
 class SamplingDispatcher:
@@ -128,6 +134,9 @@ class SamplingDispatcher:
         view = memoryview(frame).cast("B")
         middle = view[len(view) // 2 : len(view) // 2 + _PIECE_BYTES]
         return int(len(zstd.encode(middle, _TRIAL_LEVELS[0])) * 1000 < len(middle) * _INCOMPRESSIBLE_PERMILLE)
+
+    def hinted(self, hint: str) -> Dispatcher:  # noqa: ARG002 - knows one codec only
+        return self
 
 
 def _incompressible(view: memoryview) -> bool:

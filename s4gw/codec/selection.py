@@ -16,6 +16,9 @@ DRIFT_PERCENT: Final = 6
 GLANCE_PERCENT: Final = 30
 """Samples of a few KiB vary by themselves; what differs by more is something else."""
 
+DOUBTED_BYTES_MIN: Final = 64 * 1024
+"""The end of a body may be a few bytes, which are not worth a choice and look like nothing."""
+
 
 class Selection:
     """The choices of one object.
@@ -58,6 +61,8 @@ class Selection:
             self._doubt = True
 
     def _doubts(self, choice: Choice, frame: Buffer, since: int) -> bool:
+        if memoryview(frame).nbytes < DOUBTED_BYTES_MIN:
+            return False
         if self._doubt and since >= self._patience:
             return True
         now = self._dispatcher.glance(choice, frame)

@@ -6,6 +6,7 @@ metadata) go to the backend directly: what it keeps beside a body already descri
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from s4gw.objects import multipart
 from s4gw.objects.buffers import BufferPool
 from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
+from s4gw.objects.explain import ExplainingDispatcher
 from s4gw.objects.get import ObjectSource, Reader
 from s4gw.objects.layout import LayoutCache
 from s4gw.objects.receive import Encoder, Received, Source, Squisher
@@ -29,6 +31,8 @@ from s4gw.objects.receive import Encoder, Received, Source, Squisher
 FRAME_BYTES: Final = 1024 * 1024
 """40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""
 POOL_THREADS_MIN: Final = 2
+HINT: Final = "s4gw-type"
+"""User metadata that says what the bytes are; kept like any other, see `s4gw.codec.hint`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,10 @@ class Objects:
         frame_bytes: Original bytes per frame.
         threads: Pool threads that hash, compress and decode long bodies.
         encoder: Makes what encodes frames in place of the pool, which it is given for what it does not do itself.
+        explain: Log which codec was chosen and why, at level debug.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process is made of
         self,
         backend: Backend,
         dispatcher: Dispatcher,
@@ -74,7 +79,9 @@ class Objects:
         frame_bytes: int = FRAME_BYTES,
         threads: int | None = None,
         encoder: Callable[[Executor], Encoder] | None = None,
+        explain: bool = False,
     ) -> None:
+        self._explain = explain
         self.backend = backend
         count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
         self._pool = _Pool(count, "squish", initializer=_unpin)
@@ -107,7 +114,8 @@ class Objects:
         writer = self.backend.open_writer(bucket, key, meta)
         try:
             dictionary = self.dictionaries.to_write(bucket, key, source.length)
-            received = self.squisher.receive(source, writer, plan, raw_allowed=True, dictionary=dictionary)
+            squisher = self._squisher_for(bucket, key, meta)
+            received = squisher.receive(source, writer, plan, raw_allowed=True, dictionary=dictionary)
             meta = _described(meta, received, plan)
             if meta.frames > 1:
                 writer.write(encode_trailer(received.index, _manifest(received, meta)))
@@ -119,6 +127,18 @@ class Objects:
             writer.abort()
             raise
         return Written(stored, received.size, stored_size, meta.codec)
+
+    def _squisher_for(self, bucket: str, key: str, meta: ObjectMeta) -> Squisher:
+        """The squisher of all, or one that knows the client's hint or tells the log."""
+        hint = meta.metadata.get(HINT)
+        if hint is None and not self._explain:
+            return self.squisher
+        dispatcher = self.squisher.dispatcher
+        if hint is not None:
+            dispatcher = dispatcher.hinted(hint)
+        if self._explain:
+            dispatcher = ExplainingDispatcher(dispatcher, bucket, key)
+        return dataclasses.replace(self.squisher, dispatcher=dispatcher)
 
     def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
         """Bytes ``[start, end)`` of the original, in blocks; see `Reader.read`."""
@@ -133,7 +153,8 @@ class Objects:
 
     def put_part(self, bucket: str, upload: Upload, number: int, source: Source, plan: DigestPlan) -> PartInfo:
         """Store *source* as part *number* of *upload*."""
-        return multipart.receive_part(self.backend, self.squisher, bucket, upload, number, source, plan)
+        squisher = self._squisher_for(bucket, upload.key, upload.meta)
+        return multipart.receive_part(self.backend, squisher, bucket, upload, number, source, plan)
 
     def copy_part(  # noqa: PLR0913
         self,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from s4gw.codec import (
+    FRAME_HEADER_SIZE,
     CodecError,
     FrameHeader,
     FrameIndex,
@@ -20,6 +21,7 @@ from s4gw.codec import (
     NoTrailer,
     Padding,
     TrailerError,
+    describe,
 )
 from s4gw.tools import stored
 from s4gw.tools.stored import SourceError, Stored
@@ -41,6 +43,8 @@ class FrameLine(msgspec.Struct, frozen=True):
     original_size: int
     stored_size: int
     ratio: float
+    detail: str = ""
+    """Parameters of the codec, where it has any."""
 
 
 class TrailerReport(msgspec.Struct, frozen=True):
@@ -129,7 +133,9 @@ def _survey_frames(source: Stored, report: Report) -> None:
             report.padding_size += header.stored_size
             continue
         original, kept, label = header.original_size, header.stored_size, header.codec.label
-        report.frames.append(FrameLine(len(report.frames), site.offset, label, original, kept, _ratio(original, kept)))
+        detail = describe(header.codec, _payload_reader(source, site.offset + FRAME_HEADER_SIZE, header.payload_size))
+        ratio = _ratio(original, kept)
+        report.frames.append(FrameLine(len(report.frames), site.offset, label, original, kept, ratio, detail))
         index.append(original, kept)
         report.original_size += original
         totals = report.codecs.setdefault(label, CodecReport())
@@ -138,6 +144,10 @@ def _survey_frames(source: Stored, report: Report) -> None:
         totals.stored_size += kept
     if isinstance(last, Padding):
         report.trailer = _trailer(source, index)
+
+
+def _payload_reader(source: Stored, base: int, size: int) -> Callable[[int, int], bytes]:
+    return lambda start, end: source.read(base + start, base + min(end, size))
 
 
 def _trailer(source: Stored, index: FrameIndex) -> TrailerReport:
@@ -161,7 +171,9 @@ def _lines(report: Report) -> Iterator[str]:
     if report.frames:
         yield f"{'frame':>8}  {'codec':<14}{'original':>14}{'stored':>14}{'ratio':>9}"
     for line in report.frames:
-        yield f"{line.number:>8}  {line.codec:<14}{line.original_size:>14}{line.stored_size:>14}{line.ratio:>9.2f}"
+        detail = f"  {line.detail}" if line.detail else ""
+        sizes = f"{line.original_size:>14}{line.stored_size:>14}{line.ratio:>9.2f}"
+        yield f"{line.number:>8}  {line.codec:<14}{sizes}{detail}"
     for label, totals in sorted(report.codecs.items()):
         share = _ratio(totals.original_size, totals.stored_size)
         yield (f"{totals.frames:>8}x {label:<14}{totals.original_size:>14}{totals.stored_size:>14}{share:>9.2f}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s4gw.checksum import Buffer
-from s4gw.codec import Choice, CodecId, Selection
+from s4gw.codec import Choice, CodecId, Dispatcher, Selection
 from s4gw.codec.frame import EncodedFrame
 from s4gw.codec.layout import TypedFilter
 from tests.codec.numbers import typed
@@ -27,6 +27,10 @@ class Scripted:
     def glance(self, choice: Choice, frame: Buffer) -> int:
         del choice
         return memoryview(frame)[1]
+
+    def hinted(self, hint: str) -> Dispatcher:
+        del hint
+        return self
 
 
 def frame(stored: int) -> EncodedFrame:

@@ -117,3 +117,20 @@ def test_misuse(capsys: pytest.CaptureFixture[str]) -> None:
     """An object without a store is misuse."""
     assert call("s3://bucket/key") == 2
     assert "--data-dir" in capsys.readouterr().err
+
+
+def test_parameters_of_codecs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Frames of our own codecs show how they are encoded."""
+    names = ("typed-pack-big-endian", "typed-planes", "pco-f64", "segments", "zstd-cascade")
+    stored = tmp_path / "object"
+    stored.write_bytes(b"".join((VECTORS / f"frame-{name}.bin").read_bytes() for name in names))
+    details = [frame["detail"] for frame in report(capsys, 0, stored)["frames"]]
+    assert details == [
+        "pack u64 big-endian, 8 bits",
+        "planes 7 delta f",
+        "f64",
+        "4003 typed pack u64, 8 bits; 120000 zstd-cascade; 2800 typed planes 7 delta 14; 3 passthrough",
+        "",
+    ]
+    assert call(stored) == 0
+    assert "       2  pco                     4003          1135     3.53  f64" in capsys.readouterr().out.splitlines()
