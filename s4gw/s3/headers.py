@@ -16,8 +16,6 @@ from s4gw.s3.errors import InvalidArgument, InvalidRedirectLocation, MetadataToo
 METADATA_PREFIX: Final = "x-amz-meta-"
 METADATA_BYTES_MAX: Final = 2048
 """Names (without prefix) and values of all user metadata together. Source: S3 user guide, "Working with metadata"."""
-PRIVATE_METADATA: Final = "s4-"
-"""Metadata names with this start belong to the gateways themselves; clients' are dropped."""
 
 SYSTEM_HEADERS: Final = (
     "content-type",
@@ -69,14 +67,13 @@ def from_form(fields: Mapping[str, str]) -> dict[str, str]:
 def metadata_from(headers: Mapping[str, str]) -> dict[str, str]:
     """Collect user metadata: lower-case name without prefix -> value as sent.
 
+    Names that start with ``s4-`` are nothing special here; a backend that keeps facts of its own under them drops the
+    client's.
+
     Raises: MetadataTooLarge; InvalidArgument for a value that could not be given back.
     """
     start = len(METADATA_PREFIX)
-    found = {
-        name[start:]: value
-        for name, value in headers.items()
-        if name.startswith(METADATA_PREFIX) and not name.startswith(PRIVATE_METADATA, start)
-    }
+    found = {name[start:]: value for name, value in headers.items() if name.startswith(METADATA_PREFIX)}
     if found:
         check_metadata_size(found)
         for name, value in found.items():

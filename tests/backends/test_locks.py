@@ -8,7 +8,18 @@ import pytest
 from s4gw.backends import Backend, BucketInfo, DeleteTarget, ObjectMeta
 from s4gw.bucketconfig import DefaultRetention, LockChange, ObjectLock
 from s4gw.s3.errors import AccessDenied, InvalidBucketState, InvalidRequest
-from tests.backends.kit import BUCKET, OWNER, complete, delete, get, make_bucket, put, put_part, start_upload
+from tests.backends.kit import (
+    BUCKET,
+    OWNER,
+    complete,
+    delete,
+    get,
+    make_bucket,
+    needs_store,
+    put,
+    put_part,
+    start_upload,
+)
 
 FAR_MS = 4_000_000_000_000
 LOCKS = [ObjectLock(hold=True), ObjectLock("GOVERNANCE", FAR_MS), ObjectLock("COMPLIANCE", FAR_MS)]
@@ -17,6 +28,7 @@ LOCKS = [ObjectLock(hold=True), ObjectLock("GOVERNANCE", FAR_MS), ObjectLock("CO
 @pytest.fixture
 def locking(backend: Backend) -> Backend:
     """A backend with a bucket whose versions can be locked."""
+    needs_store(backend, "operations of Object Lock are handed on to an upstream as they are")
     info = BucketInfo(name=BUCKET, owner=OWNER, created_ms=1, versioning="Enabled", object_lock=DefaultRetention())
     backend.create_bucket(info)
     return backend
@@ -103,6 +115,7 @@ def test_default_retention_is_given_to_new_versions(locking: Backend) -> None:
 
 
 def test_locks_need_a_bucket_for_them(backend: Backend) -> None:
+    needs_store(backend, "an upstream refuses such a lock itself")
     make_bucket(backend)
     obj = put(backend, "k")
     with pytest.raises(InvalidRequest):

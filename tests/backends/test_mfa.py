@@ -6,7 +6,12 @@ import pytest
 
 from s4gw.backends import Backend, DeleteTarget
 from s4gw.s3.errors import AccessDenied
-from tests.backends.kit import BUCKET, delete, make_bucket, put, versions
+from tests.backends.kit import BUCKET, delete, make_bucket, needs_store, put, versions
+
+
+@pytest.fixture(autouse=True)
+def _asked_here(backend: Backend) -> None:
+    needs_store(backend, "an upstream asks for second factors itself")
 
 
 def test_versions_go_with_a_second_factor_only(backend: Backend) -> None:

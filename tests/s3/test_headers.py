@@ -9,11 +9,10 @@ from s4gw.s3.headers import from_form, metadata_from, overrides_from, system_fro
 
 
 def test_metadata_is_kept_as_sent() -> None:
-    """Values come back byte for byte, names without prefix; what belongs to gateways is dropped."""
+    """Values come back byte for byte, names without prefix."""
     headers = {
         "x-amz-meta-a": " v\xc3\xa9 =?UTF-8?Q?x?=",
         "x-amz-meta-a_b": "",
-        "x-amz-meta-s4-codec": "zstd",
         "x-amz-metadata-directive": "COPY",
         "content-type": "x",
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -59,6 +59,8 @@ class Handle:
     """What the upstream said about it; None where nobody looked (just written)."""
     tail: bytes = b""
     """Last bytes of the stored body, as far as they came with the look."""
+    asked: str | None = None
+    """The version id that the client named."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -67,6 +69,10 @@ class Handle:
         if self.version_id:
             params["VersionId"] = self.version_id
         return params
+
+    def without_tail(self) -> Handle:
+        """The same, holding none of the body."""
+        return replace(self, tail=b"")
 
 
 class Pools:
@@ -146,6 +152,7 @@ class RemoteBase:
             version_id=stored.version_id if "VersionId" in response else version_id or "",
             stored=stored,
             tail=tail,
+            asked=version_id,
         )
         meta, size, etag = stored.meta, stored.size, stored.etag
         if stored.encrypted:
@@ -175,7 +182,7 @@ class RemoteBase:
         return self.layouts.load(
             (handle.bucket, handle.key, handle.etag, str(stored.stored_size)),
             stored,
-            read=lambda start, end: self.fetch(handle, start, end),
+            read=lambda start, end: self._fetch_or_tail(handle, stored, start, end),
             sidecar=lambda: self._sidecar(handle),
         )
 
@@ -234,6 +241,13 @@ class RemoteBase:
             if len(data) == end - start:
                 return data
         raise ServiceUnavailable
+
+    def _fetch_or_tail(self, handle: Handle, stored: Stored, start: int, end: int) -> bytes:
+        """As `fetch`, from what came with the look if that is enough."""
+        tail_start = stored.stored_size - len(handle.tail)
+        if start >= tail_start:
+            return handle.tail[start - tail_start : end - tail_start]
+        return self.fetch(handle, start, end)
 
     def _sidecar(self, handle: Handle) -> bytes | None:
         """S4's index object of this one, if there is one of a sane size."""

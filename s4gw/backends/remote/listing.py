@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
+
 from s4gw.backends.base import NULL_VERSION, ListPage, ObjectMeta, StoredObject
 from s4gw.backends.remote import stored_meta
-from s4gw.backends.remote.base import RemoteBase
+from s4gw.backends.remote.base import Handle, RemoteBase
 from s4gw.backends.remote.catalogue import AS_LISTED, Catalogue, Seen, Told
 from s4gw.backends.remote.client import Upstream
 from s4gw.backends.remote.reserved import PREFIXES, hides_all, is_reserved, may_hide_all, reserved_prefix_of
@@ -182,7 +184,8 @@ class RemoteListing(RemoteBase):
         for entry, told in zip(objects, known, strict=True):
             shown = self._object(entry, told) if told is not None else next(asked)
             if shown is not None:
-                described.append(shown)
+                handle = Handle(bucket, entry.name, _seen(entry).etag, version_id=_named_version(entry))
+                described.append(msgspec.structs.replace(shown, body=handle))
         return described
 
     def _known(self, bucket: str, entries: Sequence[Entry]) -> list[Told | None]:
@@ -280,6 +283,10 @@ def _seen(entry: Entry) -> Seen:
         int(fields.get("Size") or 0),
         _milliseconds(fields.get("LastModified")) // 1000,
     )
+
+
+def _named_version(entry: Entry) -> str:
+    return str((entry.fields or {}).get("VersionId") or "")
 
 
 def _milliseconds(when: datetime | None) -> int:

@@ -57,7 +57,7 @@ class RemoteMultipart(RemoteCompletion):
         parts = self.staged_parts(bucket, upload_id, after, limit)
         if not still_open.result():
             raise NoSuchUpload(UploadId=upload_id)
-        frames = self.pools.requests.map(lambda part: self.frames_of(bucket, part), parts)
+        frames = self.pools.requests.map(lambda part: self.part_frames(bucket, part), parts)
         return [part.info(packed) for part, packed in zip(parts, frames, strict=True)]
 
     def list_uploads(  # noqa: PLR0913

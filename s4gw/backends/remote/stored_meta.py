@@ -93,7 +93,8 @@ TOLD: Final[Mapping[str, str]] = {
 }
 """Field of the upstream's answers -> header that the client is told as well."""
 
-_PLAIN: Final = re.compile(r"(?!=\?)(?:[!-~](?:[ -~]*[!-~])?)?")
+_PLAIN: Final = re.compile(r"(?!=\?)[!-~](?:[ -~]*[!-~])?")
+"""What goes through every server as it is; some drop headers without a value."""
 _WORD: Final = re.compile(r"=\?(UTF-8|ISO-8859-1)\?B\?([A-Za-z0-9+/=]*)\?=")
 
 
@@ -137,20 +138,21 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # -- to the upstream --------------------------------------------------------------------------------------------------
-def parameters(meta: ObjectMeta, facts: Facts | None = None, *, mark: str = "") -> dict[str, Any]:
+def parameters(meta: ObjectMeta, facts: Facts | None = None, *, mark: str = "", plain: bool = False) -> dict[str, Any]:
     """Say *meta* in boto3's parameters of PutObject, CopyObject and CreateMultipartUpload.
 
     Args:
         meta: Of the object; its owner and ACL are the upstream's business and are left out.
         facts: Of the body; None while they are not known, then the body must have a trailer.
         mark: Of a conditional write.
+        plain: The body is an object that no gateway wrote; nothing is said about it.
 
     Raises: MetadataTooLarge.
     """
     metadata, params = _client(meta, mark)
     if facts is not None and _size(metadata) + _size(ours := _ours(meta, facts)) <= METADATA_BYTES_MAX:
         metadata.update(ours)
-    elif meta.framed or facts is None:
+    elif (meta.framed or facts is None) and not plain:
         metadata[s4.FRAMED] = _TRUE
     size = _size(metadata)
     if size > METADATA_BYTES_MAX:

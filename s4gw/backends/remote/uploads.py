@@ -57,6 +57,12 @@ class RecordCache:
         with self._lock:
             self._known.pop((bucket, upload_id), None)
 
+    def drop_all(self, bucket: str) -> None:
+        """The bucket is gone."""
+        with self._lock:
+            for name in [name for name in self._known if name[0] == bucket]:
+                del self._known[name]
+
 
 class StagedObjects(msgspec.Struct):
     """What one listing of an upload's objects tells."""
@@ -153,7 +159,7 @@ class RemoteUploads(RemoteListing):
             return Handle(bucket, part.key, part.etag)
         return Handle(bucket, staging.data_key(upload_id, data_id), part.facts.data_etag)
 
-    def frames_of(self, bucket: str, part: StagedPart) -> bytes:
+    def part_frames(self, bucket: str, part: StagedPart) -> bytes:
         """The packed frame index of a part. Raises: S3Error."""
         if part.facts.frames is not None:
             return part.facts.frames
