@@ -24,6 +24,7 @@ CODECS_LATER: Final = ("nvcomp-zstd", "nvcomp-bitcomp", "nvcomp-gdeflate")
 ZSTD_LEVELS: Final = range(1, 23)
 VOLUME_BYTES_MIN: Final = 16 * 1024**2
 VOLUME_BYTES_DEFAULT: Final = 1024**3
+LIFECYCLE_DAY_S: Final = 86_400
 THREADS_DEFAULT: Final = 8
 """Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock (50-speed, rule 4)."""
 THREADS_MAX: Final = 256
@@ -87,6 +88,8 @@ class Settings:
     """One result in so many is decoded on the CPU before it is used."""
     data_dir: Path = Path("data")
     volume_bytes: int = VOLUME_BYTES_DEFAULT
+    lifecycle_day_s: int = LIFECYCLE_DAY_S
+    """How long a day of lifecycle rules lasts; shorter ones are for tests."""
     credentials_file: Path | None = None
     root_access_key: str = ""
     root_secret_key: str = field(default="", repr=False)
@@ -146,6 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--gpu-verify", "N", f"decode one result in N on the CPU before it is used; 1: all ({GPU_VERIFY_DEFAULT})"),
         ("--data-dir", "DIR", "where objects are kept (./data)"),
         ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
+        ("--lifecycle-day-s", "N", f"seconds that a day of lifecycle rules lasts, fewer for tests ({LIFECYCLE_DAY_S})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
         ("--policy", "FILE", "AWS-style policy that every request has to pass as well"),
         ("--sigv2-links", "yes|no", "take presigned URLs and forms of Signature Version 2, the SDKs' default (yes)"),
@@ -189,6 +193,7 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         gpu_verify=values.number("--gpu-verify", GPU_VERIFY_DEFAULT, range(1, 2**20)),
         data_dir=Path(values.text("--data-dir", "data")).absolute(),
         volume_bytes=values.number("--volume-bytes", VOLUME_BYTES_DEFAULT, range(VOLUME_BYTES_MIN, 2**40)),
+        lifecycle_day_s=values.number("--lifecycle-day-s", LIFECYCLE_DAY_S, range(1, LIFECYCLE_DAY_S + 1)),
         credentials_file=values.file("--credentials-file"),
         root_access_key=environment.get("S4_ACCESS_KEY_ID", ""),
         root_secret_key=environment.get("S4_SECRET_ACCESS_KEY", ""),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from s4gw.backends.embedded import EmbeddedBackend
 from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, AutoDispatcher, Choice, CodecId, Dispatcher, SamplingDispatcher
 from s4gw.gateway.app import Application, create_app
+from s4gw.gateway.chores import chores
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
 from s4gw.gateway.services import Services
 from s4gw.gpu import Client
@@ -40,7 +41,9 @@ def make_app(settings: Settings, access: Access, link: Link | None = None) -> Ap
 def build_services(settings: Settings, access: Access, link: Link | None = None) -> Services:
     """Make what one worker holds."""
     metrics = Metrics()
-    backend = EmbeddedBackend(settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes)
+    backend = EmbeddedBackend(
+        settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes, chores=chores(settings)
+    )
     return Services(
         settings=settings,
         backend=backend,

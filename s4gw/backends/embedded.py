@@ -25,8 +25,9 @@ from s4gw.backends.bodies import Writer
 from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, remember, staged, translated
 from s4gw.backends.embedded_errors import translate
 from s4gw.backends.embedded_multipart import EmbeddedMultipart
+from s4gw.backends.lifecycle import Expiry
 from s4gw.backends.near import NearBackend
-from s4gw.bucketconfig import DefaultRetention, LockChange
+from s4gw.bucketconfig import Action, DefaultRetention, LockChange
 from s4gw.s3.errors import (
     BucketAlreadyExists,
     BucketAlreadyOwnedByYou,
@@ -38,6 +39,7 @@ from s4gw.store import (
     INLINE_BYTES,
     VOLUME_BYTES,
     BucketExists,
+    Chore,
     LockDefault,
     NoBucket,
     Outcome,
@@ -62,6 +64,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         read_only: Never start a committer; writes answer ServiceUnavailable.
         in_process: Commit in this process, for single processes and tests.
         volume_bytes: Size at which a new volume begins.
+        chores: What the committer's process is to have done beside itself.
         inline_bytes: Bodies up to this size are kept in the index as well.
         store: Use this store instead of opening one.
 
@@ -76,6 +79,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         read_only: bool = False,
         in_process: bool = False,
         volume_bytes: int = VOLUME_BYTES,
+        chores: Sequence[Chore] = (),
         inline_bytes: int = INLINE_BYTES,
         store: Store | None = None,
     ) -> None:
@@ -85,6 +89,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
             read_only=read_only,
             in_process=in_process,
             volume_bytes=volume_bytes,
+            chores=chores,
             inline_bytes=inline_bytes,
         )
         self._buckets: dict[str, tuple[int, BucketInfo]] = {}
@@ -259,6 +264,19 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         operation = ops.SetLock(bucket, obj.key.encode(), _seq(obj), mode, until_ms, change.hold, change.bypass)
         self.submit(operation)
 
+    def expire(self, bucket: str, expiries: Sequence[Expiry]) -> Sequence[bool | Exception]:
+        """See `lifecycle.Backend`."""
+        operations = [
+            (ops.Expire(bucket, e.version.key.encode(), _seq(e.version), _KINDS[e.action], nonce()), None)
+            for e in expiries
+        ]
+        with translated():
+            outcomes = self._store.submit_all(operations)
+        for outcome in outcomes:
+            if isinstance(outcome, NoBucket):
+                raise translate(outcome)
+        return [translate(o) if isinstance(o, Refused) else bool(o.seq) for o in outcomes]
+
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
     ) -> ListPage:
@@ -312,6 +330,11 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
             )
 
 
+_KINDS: Final = {
+    Action.EXPIRE: ops.EXPIRE_CURRENT,
+    Action.REMOVE: ops.EXPIRE_NONCURRENT,
+    Action.REMOVE_MARKER: ops.EXPIRE_MARKER,
+}
 _EMPTY_PAGE: Final = ListPage(objects=[], prefixes=[], truncated=False)
 
 

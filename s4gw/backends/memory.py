@@ -22,6 +22,7 @@ from s4gw.backends.base import (
 )
 from s4gw.backends.bodies import Writer
 from s4gw.backends.embedded_errors import MFA_MESSAGE, NO_LOCK_MESSAGE
+from s4gw.backends.lifecycle import Expiry
 from s4gw.backends.memory_core import MemoryWriter, taken
 from s4gw.backends.memory_multipart import MemoryMultipart
 from s4gw.backends.memory_rules import (
@@ -36,7 +37,7 @@ from s4gw.backends.memory_rules import (
     rolled_up,
 )
 from s4gw.backends.near import NearBackend
-from s4gw.bucketconfig import DefaultRetention, LockChange
+from s4gw.bucketconfig import Action, DefaultRetention, LockChange
 from s4gw.s3.errors import (
     AccessDenied,
     BucketAlreadyExists,
@@ -238,6 +239,29 @@ class MemoryBackend(MemoryMultipart, NearBackend):
             if version.version_id == obj.version_id and version.body is obj.body:
                 return versions, place
         raise NoSuchKey(Key=obj.key)
+
+    def expire(self, bucket: str, expiries: Sequence[Expiry]) -> Sequence[bool | Exception]:
+        """See `lifecycle.Backend`."""
+        with self._lock:
+            return [self._expire(self._bucket(bucket), expiry) for expiry in expiries]
+
+    def _expire(self, row: BucketRow, expiry: Expiry) -> bool | Exception:
+        wanted, versions = expiry.version, row.keys.get(expiry.version.key, [])
+        place = next((n for n, version in enumerate(versions) if version.body is wanted.body), None)
+        noncurrent = expiry.action is Action.REMOVE
+        if place is None or (place > 0) != noncurrent:
+            return False
+        if not noncurrent and versions[place].delete_marker != (expiry.action is Action.REMOVE_MARKER):
+            return False
+        if expiry.action is Action.REMOVE_MARKER and len(versions) > 1:
+            return False
+        hidden = expiry.action is Action.EXPIRE and bool(row.info.versioning)
+        version_id = None if hidden else versions[place].version_id
+        try:
+            self._delete(row, DeleteTarget(key=wanted.key, version_id=version_id))
+        except AccessDenied as error:
+            return error
+        return True
 
     def list_objects(
         self, bucket: str, *, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000

@@ -6,6 +6,8 @@ Pure: documents arrive and leave boto3-shaped or as stored bytes; errors are S3'
 from s4gw.bucketconfig import tagging
 from s4gw.bucketconfig.cors import CorsRule, cors_headers, parse_cors, preflight_headers, stored_cors
 from s4gw.bucketconfig.documents import dump_document, load_document
+from s4gw.bucketconfig.lifecycle import Rule, stored_lifecycle
+from s4gw.bucketconfig.lifecycle_plan import Action, Seen, abort_of, expiry_header, expiry_of, plan
 from s4gw.bucketconfig.object_lock import DefaultRetention, LockChange, ObjectLock
 from s4gw.bucketconfig.ownership import check_ownership, ownership_document, parse_ownership, stored_ownership
 from s4gw.bucketconfig.public_access_block import (
@@ -19,24 +21,32 @@ from s4gw.bucketconfig.versioning import parse_versioning
 
 __all__ = [
     "SUB_RESOURCES",
+    "Action",
     "CorsRule",
     "DefaultRetention",
     "LockChange",
     "ObjectLock",
     "PublicAccessBlock",
+    "Rule",
+    "Seen",
     "SubResource",
+    "abort_of",
     "check_ownership",
     "cors_headers",
     "dump_document",
+    "expiry_header",
+    "expiry_of",
     "load_document",
     "ownership_document",
     "parse_cors",
     "parse_ownership",
     "parse_public_access_block",
     "parse_versioning",
+    "plan",
     "preflight_headers",
     "public_access_block_document",
     "stored_cors",
+    "stored_lifecycle",
     "stored_ownership",
     "stored_public_access_block",
     "tagging",

@@ -76,6 +76,13 @@ _TABLE: Final = (
     SubResource("acl", "GetBucketAcl", "PutBucketAcl"),
     SubResource("cors", "GetBucketCors", "PutBucketCors", "DeleteBucketCors", NoSuchCORSConfiguration),
     SubResource(
+        "lifecycle",
+        "GetBucketLifecycleConfiguration",
+        "PutBucketLifecycleConfiguration",
+        "DeleteBucketLifecycle",
+        NoSuchLifecycleConfiguration,
+    ),
+    SubResource(
         "ownershipControls",
         "GetBucketOwnershipControls",
         "PutBucketOwnershipControls",
@@ -115,14 +122,6 @@ _TABLE: Final = (
         "DeleteBucketEncryption",
         ServerSideEncryptionConfigurationNotFoundError,
         "Server-side encryption is not implemented; objects would be stored in clear.",
-    ),
-    SubResource(
-        "lifecycle",
-        "GetBucketLifecycleConfiguration",
-        "PutBucketLifecycleConfiguration",
-        "DeleteBucketLifecycle",
-        NoSuchLifecycleConfiguration,
-        "Lifecycle rules are not carried out yet; nothing would expire.",
     ),
     SubResource(
         "logging", "GetBucketLogging", "PutBucketLogging", refused="Server access logs are not delivered to buckets."

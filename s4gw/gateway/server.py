@@ -26,6 +26,7 @@ from s4gw import gpu
 from s4gw.auth import Credentials
 from s4gw.gateway import access, malloc, worker
 from s4gw.gateway.access import Access
+from s4gw.gateway.chores import chores
 from s4gw.gateway.shares import Shares
 from s4gw.observability import log, metrics
 from s4gw.settings import THREADS_DEFAULT, Settings, SettingsError, default_workers
@@ -244,7 +245,7 @@ def prepare(settings: Settings) -> int:
 def start_store(settings: Settings) -> None:
     """Start storaged, which ends with this process. Raises: SettingsError."""
     try:
-        ensure_running(settings.data_dir, os.getpid(), volume_bytes=settings.volume_bytes)
+        ensure_running(settings.data_dir, os.getpid(), volume_bytes=settings.volume_bytes, chores=chores(settings))
     except StoreError as error:
         raise SettingsError(f"--data-dir: {error}") from error
 

@@ -4,6 +4,7 @@ It knows keys, bodies and opaque metadata, neither S3 nor codecs.
 """
 
 from s4gw.store import errors, locks, ops
+from s4gw.store.chores import Chore
 from s4gw.store.client import ensure_running
 from s4gw.store.committer import VOLUME_BYTES
 from s4gw.store.engine import StagedBody, Store
@@ -53,6 +54,7 @@ __all__ = [
     "BucketExists",
     "BucketNotEmpty",
     "BucketRecord",
+    "Chore",
     "CodeUsed",
     "CompletedRecord",
     "DataDirError",

@@ -79,9 +79,9 @@ def rename(tables: Tables, op: Rename, _inline: bytes | None) -> Outcome:
     version = source._replace(seq=seq, flags=flags, nonce=op.nonce, modified_ms=modified_ms)
     outcome = add_version(tables, bucket, op.new_key, target, version)
     if bucket.versioning:
-        _hide(tables, bucket, op.key, source, op.nonce)
+        hide(tables, bucket, op.key, source, op.nonce)
     else:
-        _remove_current(tables, bucket, op.key, source)
+        remove_current(tables, bucket, op.key, source)
     return outcome
 
 
@@ -112,11 +112,11 @@ def delete(tables: Tables, op: Delete, _inline: bytes | None) -> Outcome:
         _check_delete(current, op.when)
         locks.check_state(bucket)
         if bucket.versioning:
-            return _hide(tables, bucket, op.key, current, op.nonce)
+            return hide(tables, bucket, op.key, current, op.nonce)
         if current is not None:
             locks.check_removal(tables, current, bypass=op.bypass)
             tables.take_seq()
-            _remove_current(tables, bucket, op.key, current)
+            remove_current(tables, bucket, op.key, current)
         return Outcome()
     doomed = _named(tables, bucket, op.key, op.version_id, current)
     _check_delete(doomed, op.when)
@@ -126,10 +126,10 @@ def delete(tables: Tables, op: Delete, _inline: bytes | None) -> Outcome:
     locks.check_removal(tables, doomed, bypass=op.bypass)
     tables.take_seq()
     if doomed is current:
-        _remove_current(tables, bucket, op.key, doomed)
+        remove_current(tables, bucket, op.key, doomed)
         _promote(tables, bucket, op.key)
     else:
-        _remove_older(tables, bucket, op.key, doomed)
+        remove_older(tables, bucket, op.key, doomed)
     return Outcome(seq=doomed.seq, flags=doomed.flags, nonce=doomed.nonce)
 
 
@@ -200,7 +200,7 @@ def add_version(tables: Tables, bucket: BucketRow, key: bytes, current: Version 
     if null and bucket.versioning and (current is None or not current.flags & FLAG_NULL):
         older = tables.older_null(bucket.id, key)
         if older is not None:
-            _remove_older(tables, bucket, key, older)
+            remove_older(tables, bucket, key, older)
     tables.execute(_REPLACE_CURRENT, (bucket.id, key, *version))
     tables.count(bucket.id, objects=_visible(version), versions=1, size=version.stored_size)
     return Outcome(
@@ -212,7 +212,8 @@ def add_version(tables: Tables, bucket: BucketRow, key: bytes, current: Version 
     )
 
 
-def _hide(tables: Tables, bucket: BucketRow, key: bytes, current: Version | None, nonce: bytes) -> Outcome:
+def hide(tables: Tables, bucket: BucketRow, key: bytes, current: Version | None, nonce: bytes) -> Outcome:
+    """Put a delete marker in front."""
     marker = new_version(tables, bucket, tables.take_seq(), nonce, 0, "", 0, b"")
     return add_version(tables, bucket, key, current, marker._replace(flags=marker.flags | FLAG_MARKER))
 
@@ -230,12 +231,14 @@ def _named(tables: Tables, bucket: BucketRow, key: bytes, version_id: str, curre
     return found if found is not None and found.nonce == nonce and not found.flags & FLAG_NULL else None
 
 
-def _remove_current(tables: Tables, bucket: BucketRow, key: bytes, version: Version) -> None:
+def remove_current(tables: Tables, bucket: BucketRow, key: bytes, version: Version) -> None:
+    """Remove the current version; nothing takes its place."""
     tables.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket.id, key))
     _forget(tables, bucket, version, visible=True)
 
 
-def _remove_older(tables: Tables, bucket: BucketRow, key: bytes, version: Version) -> None:
+def remove_older(tables: Tables, bucket: BucketRow, key: bytes, version: Version) -> None:
+    """Remove a version that is not the current one."""
     tables.execute("DELETE FROM versions WHERE bucket = ? AND key = ? AND seq = ?", (bucket.id, key, version.seq))
     _forget(tables, bucket, version, visible=False)
 

@@ -7,12 +7,14 @@ import select
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from s4gw.store import wire
+from s4gw.store.chores import Chore, dump_chore
 from s4gw.store.committer import VOLUME_BYTES
 from s4gw.store.errors import Unavailable
 from s4gw.store.lock import SPAWN_LOCK, FileLock
@@ -26,22 +28,29 @@ _TRIES_MAX: Final = 3
 _RECEIVE_BYTES: Final = 64 * 1024
 
 
-def ensure_running(data_dir: Path, parent_pid: int, *, volume_bytes: int = VOLUME_BYTES) -> None:
+def ensure_running(
+    data_dir: Path, parent_pid: int, *, volume_bytes: int = VOLUME_BYTES, chores: Sequence[Chore] = ()
+) -> None:
     """Start storaged unless one answers already; returns when it does.
 
     Args:
         data_dir: The data directory, prepared.
-        parent_pid: storaged ends when this process is gone.
+        parent_pid: storaged ends when this process is gone; 0 never starts one.
         volume_bytes: Size at which it begins a new volume.
+        chores: What it is to have done beside itself.
 
     Raises: Unavailable.
     """
+    if not parent_pid:
+        raise Unavailable("nobody serves the data directory")
     with FileLock(data_dir / SPAWN_LOCK, wait=True):
         if _answers(data_dir):
             return
         reading, writing = os.pipe()
         command = [sys.executable, "-m", "s4gw.store.storaged", "--detach", "--data-dir", str(data_dir)]
         command += ["--parent-pid", str(parent_pid), "--volume-bytes", str(volume_bytes), "--ready-fd", str(writing)]
+        for chore in chores:
+            command += ["--chore", dump_chore(chore)]
         try:
             # A session of its own: Ctrl-C in the terminal goes to the arbiter, which ends its workers in order.
             subprocess.run(  # noqa: S603 - our own module, our own interpreter
@@ -74,13 +83,16 @@ class CommitterClient:
 
     Args:
         data_dir: The data directory, prepared.
-        parent_pid: For `ensure_running`, as is *volume_bytes*.
+        parent_pid: For `ensure_running`, as are *volume_bytes* and *chores*.
     """
 
-    def __init__(self, data_dir: Path, parent_pid: int, *, volume_bytes: int = VOLUME_BYTES) -> None:
+    def __init__(
+        self, data_dir: Path, parent_pid: int, *, volume_bytes: int = VOLUME_BYTES, chores: Sequence[Chore] = ()
+    ) -> None:
         self._data_dir = data_dir
         self._parent_pid = parent_pid
         self._volume_bytes = volume_bytes
+        self._chores = chores
         self._connection: socket.socket | None = None
 
     def submit(self, request: Request) -> Reply:
@@ -111,7 +123,7 @@ class CommitterClient:
                 self._connection.sendall(message)
             except OSError:
                 self.close()
-                ensure_running(self._data_dir, self._parent_pid, volume_bytes=self._volume_bytes)
+                ensure_running(self._data_dir, self._parent_pid, volume_bytes=self._volume_bytes, chores=self._chores)
             else:
                 return self._connection
         raise Unavailable("storaged does not take requests")

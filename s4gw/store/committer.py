@@ -21,7 +21,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from s4gw.store import apply_buckets, apply_locks, apply_mfa, apply_objects, ops
+from s4gw.store import apply_buckets, apply_expire, apply_locks, apply_mfa, apply_objects, ops
 from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
 from s4gw.store.generation import Generations
@@ -48,6 +48,7 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.PutLock: apply_locks.put_lock,
     ops.SetLock: apply_locks.set_lock,
     ops.UseCode: apply_mfa.use_code,
+    ops.Expire: apply_expire.expire,
     ops.Put: apply_objects.put,
     ops.Copy: apply_objects.copy,
     ops.Rename: apply_objects.rename,
@@ -59,7 +60,7 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.Complete: apply_buckets.complete,
 }
 _CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning, ops.PutLock)
-_CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Complete)
+_CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Expire, ops.Complete)
 _CHANGE_UPLOADS: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload, ops.UseCode)
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from s4gw.store.chores import Chore
 from s4gw.store.client import CommitterClient, ensure_running
 from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
 from s4gw.store.errors import REFUSALS, RecordDamaged, Refused, Unavailable
@@ -122,6 +123,7 @@ class Store:
         read_only: Never start a committer, refuse commits.
         in_process: Commit in this process instead of in storaged; no other process may.
         volume_bytes: Size at which a new volume begins.
+        chores: What storaged is to have done beside itself.
         inline_bytes: Bodies up to this size are also kept in the index.
         committer: For tests: what commits instead, in this process.
         writev: For tests: stands in for ``os.writev``.
@@ -137,6 +139,7 @@ class Store:
         read_only: bool = False,
         in_process: bool = False,
         volume_bytes: int = VOLUME_BYTES,
+        chores: Sequence[Chore] = (),
         inline_bytes: int = INLINE_BYTES,
         committer: Committer | None = None,
         writev: Gather = os.writev,
@@ -145,6 +148,7 @@ class Store:
         self._parent_pid = parent_pid
         self._read_only = read_only
         self._volume_bytes = volume_bytes
+        self._chores = chores
         self._inline_bytes = inline_bytes
         self._writev = writev
         prepare(self.data_dir, read_only=read_only)
@@ -229,7 +233,7 @@ class Store:
         else:
             if mine.client is None:
                 mine.client = self._kept(
-                    CommitterClient(self.data_dir, self._parent(), volume_bytes=self._volume_bytes)
+                    CommitterClient(self.data_dir, self._parent(), volume_bytes=self._volume_bytes, chores=self._chores)
                 )
             reply = mine.client.submit(request)
         self._volume = reply.volume
@@ -255,7 +259,7 @@ class Store:
         if mine.index is None:
             path = self.data_dir / "index.db"
             if self._committer is None and not self._read_only and not path.exists():
-                ensure_running(self.data_dir, self._parent(), volume_bytes=self._volume_bytes)
+                ensure_running(self.data_dir, self._parent(), volume_bytes=self._volume_bytes, chores=self._chores)
             if not path.exists():
                 raise Unavailable("no index yet")
             mine.index = self._kept(IndexReader(open_reader(path)))

@@ -30,6 +30,11 @@ class When(msgspec.Struct, array_like=True, frozen=True):
     if_modified_s: int | None = None
 
 
+EXPIRE_CURRENT: Final = 0
+EXPIRE_NONCURRENT: Final = 1
+EXPIRE_MARKER: Final = 2  # the current version is a marker, with nothing behind it
+
+
 class Lock(msgspec.Struct, array_like=True, frozen=True):
     """What keeps one version from being removed; see `locks`."""
 
@@ -179,6 +184,17 @@ class Delete(_Op, frozen=True, tag="do"):
     """See `SetVersioning`."""
 
 
+class Expire(_Op, frozen=True, tag="ex"):
+    """Remove or hide the version with this sequence, if it still is what *kind* says. Refused: locked, mfa_needed."""
+
+    bucket: str
+    key: bytes
+    seq: int
+    kind: int
+    """One of `EXPIRE_CURRENT`, `EXPIRE_NONCURRENT`, `EXPIRE_MARKER`."""
+    nonce: bytes
+
+
 class UseCode(_Op, frozen=True, tag="uc"):
     """Take note that the one-time code of a step was used. Refused: code_used, for that step and earlier ones."""
 
@@ -240,6 +256,7 @@ Operation = (
     | PutLock
     | SetLock
     | UseCode
+    | Expire
     | Put
     | Copy
     | Rename

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 
 from s4gw.store import wire
+from s4gw.store.chores import Chore, Schedule, load_chore
 from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
 from s4gw.store.errors import StoreError, StoreLocked
 from s4gw.store.ops import Request
@@ -68,11 +69,19 @@ class Server:
         listener: Listening socket, non-blocking.
         parent: A pidfd that becomes readable when the process served has ended, or None.
         wake: A socket that becomes readable when a signal came, or None.
+        schedule: What else is to be done from time to time.
     """
 
     def __init__(
-        self, committer: Committer, listener: socket.socket, *, parent: int | None, wake: socket.socket | None
+        self,
+        committer: Committer,
+        listener: socket.socket,
+        *,
+        parent: int | None,
+        wake: socket.socket | None,
+        schedule: Schedule | None = None,
     ) -> None:
+        self._schedule = schedule or Schedule((), _report)
         self._committer = committer
         self._listener = listener
         self._parent = parent
@@ -90,6 +99,8 @@ class Server:
         """Run until the parent is gone, or a signal came and nobody is connected."""
         while not (self._parent_gone or (self._stopping and not self._peers)):
             self.step()
+            self._schedule.tend()
+        self._schedule.end()
         for descriptor in list(self._peers):
             self._drop(descriptor)
         self._epoll.close()
@@ -169,7 +180,14 @@ class Server:
         peer.connection.close()
 
 
-def run(data_dir: Path, *, parent_pid: int | None, volume_bytes: int, ready_fd: int | None) -> None:
+def run(
+    data_dir: Path,
+    *,
+    parent_pid: int | None,
+    volume_bytes: int,
+    ready_fd: int | None,
+    chores: Sequence[Chore] = (),
+) -> None:
     """Serve *data_dir* until it is time to end.
 
     Raises: StoreError, OSError.
@@ -187,7 +205,8 @@ def run(data_dir: Path, *, parent_pid: int | None, volume_bytes: int, ready_fd: 
         if ready_fd is not None:
             os.write(ready_fd, b"1")
             os.close(ready_fd)
-        Server(committer, listener, parent=parent, wake=wake).serve()
+        schedule = Schedule(chores, _report)
+        Server(committer, listener, parent=parent, wake=wake, schedule=schedule).serve()
         listener.close()
         committer.close()
 
@@ -204,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent-pid", type=int, help="end when this process is gone")
     parser.add_argument("--volume-bytes", type=int, default=VOLUME_BYTES)
     parser.add_argument("--ready-fd", type=int, help="write a byte to this descriptor when serving")
+    parser.add_argument("--chore", type=load_chore, action="append", default=[], help="JSON of a `Chore`")
     parser.add_argument("--detach", action="store_true", help="serve in a child and return at once")
     options = parser.parse_args(arguments)
     if options.detach and os.fork():
@@ -215,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parent_pid=options.parent_pid,
             volume_bytes=options.volume_bytes,
             ready_fd=options.ready_fd,
+            chores=options.chore,
         )
     except StoreLocked:
         return EXIT_LOCKED

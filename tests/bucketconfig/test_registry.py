@@ -22,7 +22,7 @@ def test_stored_or_refused(name: str) -> None:
     assert not row.refused or row.refused.endswith(".")
 
 
-@pytest.mark.parametrize("name", ["encryption", "lifecycle", "logging", "notification", "replication"])
+@pytest.mark.parametrize("name", ["encryption", "logging", "notification", "replication"])
 def test_nothing_is_promised_in_vain(name: str) -> None:
     """What would be relied upon and is not done is refused."""
     assert not SUB_RESOURCES[name].stored

@@ -91,12 +91,14 @@ def test_a_locked_version_survives_every_operation(store: Store, lock: Lock) -> 
     if lock != GOVERNED:
         refused.append(delete(store, "k", named(kept), bypass=True))
     attempts: list[ops.Operation] = [
+        *(ops.Expire(BUCKET, b"k", kept.seq, kind, nonce()) for kind in range(3)),
         ops.Copy(BUCKET, b"other", other.seq, BUCKET, b"k", b"m", b"f", nonce()),
         ops.Rename(BUCKET, b"other", b"k", nonce()),
         ops.Rename(BUCKET, b"k", b"elsewhere", nonce()),
         ops.CreateUpload(BUCKET, b"k", "u", 1, b"d"),
         ops.Complete(BUCKET, b"k", "u", [], [], 0, "e", b"m", b"f", nonce()),
         ops.Delete(BUCKET, b"k", None, nonce()),
+        *(ops.Expire(BUCKET, b"k", kept.seq, kind, nonce()) for kind in range(3)),
         ops.SetMeta(BUCKET, b"k", kept.seq, b"new", b"f"),
         ops.SetVersioning(BUCKET, "Suspended"),
         ops.SetVersioning(BUCKET, ""),
@@ -174,7 +176,7 @@ def test_no_operation_of_the_store_is_forgotten_here() -> None:
     """A new operation that removes or replaces versions belongs into the walk above."""
     walked = {
         "CreateBucket", "DeleteBucket", "PutConfig", "SetVersioning", "PutLock", "SetLock", "UseCode", "Put", "Copy",
-        "Rename", "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete",
+        "Rename", "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete", "Expire",
     }  # fmt: skip
     assert walked == {kind.__name__ for kind in ops.Operation.__args__}
     assert issubclass(Locked, StoreError)

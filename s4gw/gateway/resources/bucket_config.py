@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from s4gw.bucketconfig import cors, ownership, public_access_block, tagging
+from s4gw.bucketconfig import cors, lifecycle, ownership, public_access_block, tagging
 from s4gw.bucketconfig.documents import dump_document, load_document
 from s4gw.bucketconfig.registry import SUB_RESOURCES, SubResource
 from s4gw.bucketconfig.versioning import parse_versioning
@@ -18,7 +18,7 @@ from s4gw.gateway.resources.base import Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import bucket_acl, bucket_of
 from s4gw.policy import private_acl
-from s4gw.s3.errors import InvalidArgument, InvalidBucketAclWithObjectOwnership
+from s4gw.s3.errors import InvalidArgument, InvalidBucketAclWithObjectOwnership, InvalidBucketState
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ def _cors(_info: BucketInfo, document: Document) -> Document:
     return document
 
 
+def _lifecycle(info: BucketInfo, document: Document) -> Document:
+    if info.mfa_delete == "Enabled":
+        raise InvalidBucketState("Lifecycle configuration on MFA-enabled buckets is not supported.")
+    return lifecycle.parse_lifecycle(document)
+
+
 def _ownership(info: BucketInfo, document: Document) -> Document:
     wanted = ownership.parse_ownership(document)
     if wanted == "BucketOwnerEnforced" and bucket_acl(info).grants != private_acl(info.owner).grants:
@@ -58,6 +64,7 @@ def _public_access(_info: BucketInfo, document: Document) -> Document:
 _CHECKS: Final[Mapping[str, tuple[str, bool, Check]]] = {
     "tagging": ("Tagging", False, _tags),
     "cors": ("CORSConfiguration", False, _cors),
+    "lifecycle": ("LifecycleConfiguration", False, _lifecycle),
     "ownershipControls": ("OwnershipControls", True, _ownership),
     "publicAccessBlock": ("PublicAccessBlockConfiguration", True, _public_access),
 }
@@ -135,6 +142,8 @@ class PutBucketVersioning(Resource):
         """It never goes back to unversioned. A second factor counts where MFA delete is, or is to be set."""
         params = parameters(req, read_document(req, DOCUMENT_BYTES_MAX))
         state, mfa_delete = parse_versioning(params["VersioningConfiguration"])
+        if mfa_delete == "Enabled" and "lifecycle" in bucket_of(req).configs:
+            raise InvalidBucketState("MFA delete on buckets with a lifecycle configuration is not supported.")
         second_factor = "Enabled" in (mfa_delete, bucket_of(req).mfa_delete) and mfa.shown(req)
         if mfa_delete is None and not second_factor:
             self.backend.set_versioning(req.bucket, state)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from s4gw.backends.base import PartInfo, StoredObject, Upload
 from s4gw.checksum import Algorithm
 from s4gw.gateway import faults
+from s4gw.gateway.resources import expiration
 from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters, quoted
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import user
@@ -60,6 +61,7 @@ class CreateMultipartUpload(Resource):
         result: dict[str, Any] = {"Bucket": req.bucket, "Key": req.key, "UploadId": upload.upload_id}
         if chosen is not None:
             result |= {"ChecksumAlgorithm": algorithm.value, "ChecksumType": kind}
+        result |= expiration.of_upload(req, upload)
         answer(req, resp, result)
 
 
@@ -102,6 +104,7 @@ class CompleteMultipartUpload(Resource):
             obj = outcome.result()
             req.facts.codec = obj.meta.codec
             answer(req, resp, self._result(req, obj))
+            resp.set_headers(expiration.headers(req, obj))
             return
         resp.content_type = "application/xml"
         resp.stream = kept_alive(outcome, lambda done: self._document(req, done))
@@ -193,6 +196,7 @@ class ListParts(Resource):
         }
         if upload.checksum_chosen:
             result |= {"ChecksumAlgorithm": upload.checksum_algorithm, "ChecksumType": upload.checksum_type}
+        result |= expiration.of_upload(req, upload)
         answer(req, resp, result)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s4gw.backends.base import Conditions, ObjectMeta, StoredObject
 from s4gw.bucketconfig import tagging
-from s4gw.gateway.resources import grants
+from s4gw.gateway.resources import expiration, grants
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
@@ -102,6 +102,7 @@ class CopyObject(Resource):
         if source.version_id != "null":
             result["CopySourceVersionId"] = source.version_id
         answer(req, resp, result)
+        resp.set_headers(expiration.headers(req, copy))
 
     def _meta(self, req: S3Request, source_bucket: str, source: StoredObject) -> ObjectMeta:
         sent = req.header_map

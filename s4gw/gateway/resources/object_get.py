@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from s4gw.bucketconfig.object_lock import HOLD_HEADER, MODE_HEADER, UNTIL_HEADER
 from s4gw.gateway.middleware.authorization import looked_up
+from s4gw.gateway.resources import expiration
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.part_number import part_number
 from s4gw.s3 import conditions, headers, http_date
@@ -76,6 +77,7 @@ def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
     if meta.storage_class != "STANDARD":
         found["x-amz-storage-class"] = meta.storage_class
     found.update(meta.forwarded)
+    found.update(expiration.headers(req, obj))
     if meta.lock is not None:
         found.update(_lock_headers(req, meta.lock))
     return found

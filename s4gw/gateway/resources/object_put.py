@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from s4gw.gateway.resources import expiration
 from s4gw.gateway.resources.base import Resource, quoted
 from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_conditions
 from s4gw.s3.errors import EntityTooLarge, InvalidRequest
@@ -36,6 +37,7 @@ def written_headers(req: S3Request, written: Written) -> dict[str, str]:
     for name, value in meta.checksums.items():
         found[f"x-amz-checksum-{name.lower()}"] = value
         found["x-amz-checksum-type"] = meta.checksum_type
+    found.update(expiration.headers(req, written.object))
     if versions_are_told(req):
         found["x-amz-version-id"] = written.object.version_id
     found.update(meta.forwarded)
