@@ -12,9 +12,8 @@ import io
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -31,7 +30,6 @@ from s4gw.backends import (
 from s4gw.s3.errors import (
     EntityTooSmall,
     InvalidPart,
-    InvalidRange,
     NoSuchKey,
     NoSuchUpload,
     PreconditionFailed,
@@ -39,6 +37,7 @@ from s4gw.s3.errors import (
 )
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 from s4gw.s3.multipart import PART_BYTES_MIN, multipart_etag
+from tests.backends.remote_values import bare, deleted_fields, etag_of, nothing, span_of, time_of
 
 KEPT = ("ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "StorageClass")
 
@@ -71,17 +70,20 @@ class FakeUpstream:
         part_bytes_min: Of every part but the last.
         page_size: Entries of a listing page at most.
         latency_s: Slept in every call.
+        most_at_once: Calls that were under way at the same time.
     """
 
     def __init__(self, *, part_bytes_min: int = PART_BYTES_MIN) -> None:
         self.store = MemoryBackend()
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.before: Hook = _nothing
-        self.after: Hook = _nothing
+        self.before: Hook = nothing
+        self.after: Hook = nothing
         self.missing: set[str] = set()
         self.part_bytes_min = part_bytes_min
         self.page_size = 1000
         self.latency_s = 0.0
+        self.most_at_once = 0
+        self._under_way = 0
         self.uploads: dict[str, FakeUpload] = {}
         self._ids = count(1)
         self._lock = threading.RLock()
@@ -91,6 +93,15 @@ class FakeUpstream:
         given = {name: value for name, value in params.items() if value is not None}
         with self._lock:
             self.calls.append((operation, given))
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            return self._answer(operation, given)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+    def _answer(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
         if self.latency_s:
             time.sleep(self.latency_s)
         self.before(operation, given)
@@ -134,7 +145,7 @@ class FakeUpstream:
 
     def _ListBuckets(self, **_: Any) -> dict[str, Any]:
         return {
-            "Buckets": [{"Name": b.name, "CreationDate": _time(b.created_ms)} for b in self.store.list_buckets()],
+            "Buckets": [{"Name": b.name, "CreationDate": time_of(b.created_ms)} for b in self.store.list_buckets()],
             "Owner": {"ID": "o"},
         }
 
@@ -156,7 +167,7 @@ class FakeUpstream:
         obj = self._found(Bucket, Key, more.get("VersionId"))
         if more.get("IfMatch") not in (None, f'"{obj.etag}"', obj.etag):
             raise PreconditionFailed(Condition="If-Match")
-        start, end = _span(Range, obj.size)
+        start, end = span_of(Range, obj.size)
         return self._told(Bucket, obj) | {
             "Body": FakeBody(self.store.read(obj, start, end)),
             "ContentLength": end - start,
@@ -177,14 +188,14 @@ class FakeUpstream:
         done = self.store.delete_objects(Bucket, [DeleteTarget(key=Key, version_id=VersionId)])[0]
         if isinstance(done, Exception):
             raise done
-        return _deleted(done)
+        return deleted_fields(done)
 
     def _DeleteObjects(self, *, Bucket: str, Delete: Any, **_: Any) -> dict[str, Any]:
         results = self.store.delete_objects(
             Bucket, [DeleteTarget(key=t["Key"], version_id=t.get("VersionId")) for t in Delete["Objects"]]
         )
         return {
-            "Deleted": [{"Key": done.key} | _deleted(done) for done in results if isinstance(done, Deleted)],
+            "Deleted": [{"Key": done.key} | deleted_fields(done) for done in results if isinstance(done, Deleted)],
             "Errors": [{"Code": error.code} for error in results if isinstance(error, S3Error)],
         }
 
@@ -196,7 +207,7 @@ class FakeUpstream:
             more |= {"Metadata": source.meta.metadata, **source.meta.headers}
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         written = self._written(Bucket, self._put(Bucket, Key, data, etag, more))
-        return {"CopyObjectResult": {"ETag": written["ETag"], "LastModified": _time(self._now_ms())}} | written
+        return {"CopyObjectResult": {"ETag": written["ETag"], "LastModified": time_of(self._now_ms())}} | written
 
     # -- listings -------------------------------------------------------------------------------------------------
     def _ListObjectsV2(self, *, Bucket: str, StartAfter: str = "", **more: Any) -> dict[str, Any]:
@@ -257,16 +268,16 @@ class FakeUpstream:
         **_: Any,
     ) -> dict[str, Any]:
         source = self._found(CopySource["Bucket"], CopySource["Key"], CopySource.get("VersionId"))
-        start, end = _span(CopySourceRange, source.size)
+        start, end = span_of(CopySourceRange, source.size)
         etag = self._part(UploadId, PartNumber, self.store.read(source, start, end))
-        return {"CopyPartResult": {"ETag": etag, "LastModified": _time(self._now_ms())}}
+        return {"CopyPartResult": {"ETag": etag, "LastModified": time_of(self._now_ms())}}
 
     def _ListParts(self, *, UploadId: str, PartNumberMarker: int = 0, **more: Any) -> dict[str, Any]:
         parts = self._upload(UploadId).parts
         numbers = [number for number in sorted(parts) if number > PartNumberMarker]
         page = numbers[: min(more.get("MaxParts", 1000), self.page_size)]
         return {
-            "Parts": [{"PartNumber": n, "Size": len(parts[n]), "ETag": _etag_of(parts[n])} for n in page],
+            "Parts": [{"PartNumber": n, "Size": len(parts[n]), "ETag": etag_of(parts[n])} for n in page],
             "IsTruncated": len(page) < len(numbers),
             "NextPartNumberMarker": page[-1] if page else 0,
         }
@@ -275,7 +286,7 @@ class FakeUpstream:
         found = [(u.key, i, u) for i, u in self.uploads.items() if u.bucket == Bucket and u.key.startswith(Prefix)]
         return {
             "Uploads": [
-                {"Key": key, "UploadId": upload_id, "Initiated": _time(upload.initiated_ms)}
+                {"Key": key, "UploadId": upload_id, "Initiated": time_of(upload.initiated_ms)}
                 for key, upload_id, upload in sorted(found, key=lambda entry: entry[:2])
             ],
             "IsTruncated": False,
@@ -299,7 +310,7 @@ class FakeUpstream:
         bodies = []
         for wanted in MultipartUpload["Parts"]:
             data = upload.parts.get(wanted["PartNumber"])
-            if data is None or wanted["ETag"].strip('"') != _etag_of(data).strip('"'):
+            if data is None or wanted["ETag"].strip('"') != etag_of(data).strip('"'):
                 raise InvalidPart
             bodies.append(data)
         if any(len(data) < self.part_bytes_min for data in bodies[:-1]):
@@ -321,7 +332,7 @@ class FakeUpstream:
 
     def _part(self, upload_id: str, number: int, data: bytes) -> str:
         self._upload(upload_id).parts[number] = data
-        return _etag_of(data)
+        return etag_of(data)
 
     def _found(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
         obj = self.store.head_object(bucket, key, version_id)
@@ -337,7 +348,7 @@ class FakeUpstream:
             metadata=dict(more.get("Metadata", {})),
             storage_class=more.get("StorageClass", "STANDARD"),
         )
-        when = Conditions(if_match=_bare(more.get("IfMatch")), if_none_match=_bare(more.get("IfNoneMatch")))
+        when = Conditions(if_match=bare(more.get("IfMatch")), if_none_match=bare(more.get("IfNoneMatch")))
         return self.store.put_object(bucket, key, writer, size=len(data), etag=etag, meta=meta, conditions=when)
 
     def _written(self, bucket: str, obj: StoredObject) -> dict[str, Any]:
@@ -349,7 +360,7 @@ class FakeUpstream:
         return {
             "ETag": f'"{obj.etag}"',
             "ContentLength": obj.size,
-            "LastModified": _time(obj.modified_ms // 1000 * 1000),
+            "LastModified": time_of(obj.modified_ms // 1000 * 1000),
             "Metadata": dict(obj.meta.metadata),
             **obj.meta.headers,
         } | ({"VersionId": obj.version_id} if versioned else {})
@@ -359,42 +370,6 @@ class FakeUpstream:
             "Key": obj.key,
             "ETag": f'"{obj.etag}"',
             "Size": obj.size,
-            "LastModified": _time(obj.modified_ms),
+            "LastModified": time_of(obj.modified_ms),
             "StorageClass": obj.meta.storage_class,
         }
-
-
-def _nothing(_operation: str, _params: Mapping[str, Any]) -> None:
-    """No hook."""
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _etag_of(data: bytes) -> str:
-    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
-
-
-def _bare(etag: str | None) -> str | None:
-    return None if etag is None else etag.strip('"')
-
-
-def _span(text: str, size: int) -> tuple[int, int]:
-    if not text:
-        return 0, size
-    first, _, last = text.removeprefix("bytes=").partition("-")
-    if not first:
-        return max(0, size - int(last)), size
-    start, end = int(first), min(int(last) + 1 if last else size, size)
-    if start >= size:
-        raise InvalidRange
-    return start, end
-
-
-def _deleted(done: Deleted) -> dict[str, Any]:
-    told: Iterable[tuple[str, Any]] = (
-        ("DeleteMarker", done.delete_marker or None),
-        ("VersionId", done.version_id or done.marker_version_id),
-    )
-    return {name: value for name, value in told if value is not None}

@@ -6,6 +6,7 @@ the one request that makes the object (`completion`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,7 +19,7 @@ from s4gw.backends.remote.completion import Completion, RemoteCompletion
 from s4gw.backends.remote.part_writer import PartWriter
 from s4gw.backends.remote.staging import PartFacts, UploadRecord
 from s4gw.backends.remote.uploads import encryption
-from s4gw.s3.errors import InternalError, InvalidPart, NoSuchUpload
+from s4gw.s3.errors import InternalError, InvalidPart, NoSuchUpload, S3Error
 
 PAGE_MAX: Final = 1000
 
@@ -91,7 +92,9 @@ class RemoteMultipart(RemoteCompletion):
         if not self.is_open(bucket, upload_id):
             raise NoSuchUpload(UploadId=upload_id)
         self.close_upload(bucket, upload_id)
-        self.abandon_under(bucket, staging.staged_prefix(upload_id))
+        with contextlib.suppress(S3Error):  # what is left over is swept by age
+            for unfinished in self.unfinished(bucket, staging.staged_prefix(upload_id)):
+                self.abandon(bucket, str(unfinished["Key"]), str(unfinished["UploadId"]))
 
     def complete_upload(  # noqa: PLR0913
         self,

@@ -135,8 +135,7 @@ def _sweep_notes(backend: RemoteUploads, bucket: str, before_ms: int, swept: Swe
 
 def _sweep_unfinished(backend: RemoteUploads, bucket: str, before_ms: int, swept: Swept, *, dry_run: bool) -> None:
     """Give up large parts that were on their way."""
-    page = backend.call("ListMultipartUploads", Bucket=bucket, Prefix=staging.STAGED_PREFIX)
-    for upload in page.get("Uploads") or ():
+    for upload in backend.unfinished(bucket, staging.STAGED_PREFIX):
         if _milliseconds(upload.get("Initiated")) <= before_ms:
             swept.unfinished += 1
             if not dry_run:

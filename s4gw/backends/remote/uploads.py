@@ -234,12 +234,10 @@ class RemoteUploads(RemoteListing):
         with contextlib.suppress(S3Error):
             self.call("AbortMultipartUpload", Bucket=bucket, Key=key, UploadId=upstream_id)
 
-    def abandon_under(self, bucket: str, prefix: str) -> None:
-        """Give all uploads of the upstream's below *prefix* up: large parts that were on their way."""
-        with contextlib.suppress(S3Error):
-            page = self.call("ListMultipartUploads", Bucket=bucket, Prefix=prefix)
-            for upload in page.get("Uploads") or ():
-                self.abandon(bucket, str(upload["Key"]), str(upload["UploadId"]))
+    def unfinished(self, bucket: str, prefix: str) -> list[dict[str, Any]]:
+        """Uploads of the upstream's under *prefix*, a page of them: large parts that are on their way."""
+        page = self.call("ListMultipartUploads", Bucket=bucket, Prefix=prefix)
+        return [upload for upload in page.get("Uploads") or () if str(upload["Key"]).startswith(prefix)]
 
     # -- keys of the gateway's own ------------------------------------------------------------------------------------
     def listed(self, bucket: str, prefix: str, after: str = "") -> Iterator[dict[str, Any]]:
@@ -253,7 +251,8 @@ class RemoteUploads(RemoteListing):
                 StartAfter=after or None if token is None else None,
                 ContinuationToken=token,
             )
-            yield from page.get("Contents") or ()
+            # SECURITY: what is listed here may be deleted, so that no server is trusted to have kept to the prefix
+            yield from (item for item in page.get("Contents") or () if str(item["Key"]).startswith(prefix))
             token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
             if token is None:
                 return
@@ -266,7 +265,8 @@ class RemoteUploads(RemoteListing):
         markers: dict[str, str] = {}
         while True:
             page = self.call("ListObjectVersions", Bucket=bucket, Prefix=prefix, **markers)
-            found += [*(page.get("Versions") or ()), *(page.get("DeleteMarkers") or ())]
+            listed = [*(page.get("Versions") or ()), *(page.get("DeleteMarkers") or ())]
+            found += [item for item in listed if str(item["Key"]).startswith(prefix)]
             following = {
                 name: str(page[f"Next{name}"]) for name in ("KeyMarker", "VersionIdMarker") if page.get(f"Next{name}")
             }

@@ -9,6 +9,7 @@ Source: S3 API reference, CompleteMultipartUpload: "a 200 OK response can contai
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
@@ -34,7 +35,8 @@ def begun(work: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - whoever asks for the outcome gets it
             outcome.set_exception(error)
 
-    threading.Thread(target=run, name="complete").start()
+    context = contextvars.copy_context()  # log lines of the work name the request
+    threading.Thread(target=context.run, args=(run,), name="complete").start()
     wait([outcome], GRACE_S)
     return outcome
 

@@ -219,6 +219,20 @@ def test_ids_that_clients_make_up_never_become_keys(fake: FakeUpstream, gateway:
     assert [] == fake.calls
 
 
+@pytest.mark.parametrize(("body", "operation"), [(b"x" * 60, "UploadPartCopy"), (b"x" * 3, "GetObject")])
+def test_a_thousand_parts_are_asked_for_side_by_side(
+    fake: FakeUpstream, gateway: RemoteMultipart, body: bytes, operation: str
+) -> None:
+    """At 50 ms a request, 1,000 one after another would take a minute; side by side, 2.5 s."""
+    upload(gateway, dict.fromkeys(range(1, 1001), body))
+    fake.calls.clear()
+    fake.latency_s = 0.001
+    finish(gateway)
+    assert len(body) * 1000 + len(TAIL) == len(fake.body(BUCKET, KEY))
+    others = fake.counts().total() - fake.counts()[operation] - fake.counts()["UploadPart"]
+    assert (True, True, True) == (fake.counts()[operation] >= 1000, fake.most_at_once >= 16, others <= 22)
+
+
 # -- death on the way ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("bodies", [LARGE, SMALL], ids=["large", "small"])

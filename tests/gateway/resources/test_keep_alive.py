@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,6 +19,12 @@ from s4gw.s3.errors import PreconditionFailed, ServiceUnavailable
 
 def test_quick_work_is_done_at_once() -> None:
     assert 5 == begun(lambda: 5).result(timeout=0)
+
+
+def test_work_knows_its_request() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
+    request.set("this one")
+    assert "this one" == begun(request.get).result()
 
 
 def test_quick_error_keeps_its_class() -> None:
