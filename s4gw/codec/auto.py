@@ -219,6 +219,9 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
             # bytes repeat by their place, differences do not help: the order of the bytes may be the other one
             candidates[_typed(TypedFilter.PACK, width, big_endian=True)] = None
             candidates[_typed(TypedFilter.DELTA_PLANES, width, big_endian=True)] = None
+    elif ranked[0] is ZSTD and (floats := estimate.floats_of(pieces[1])) is not None:
+        # decimal readings in rows: zstd finds digits that repeat, no filter finds anything, pcodec knows what they are
+        candidates[Choice(CodecId.PCO, 0, floats)] = None
     costs = {choice: _total(choice, view, pieces) * _weight(choice) for choice in candidates}
     best = min(costs, key=costs.__getitem__)
     if best is not ZSTD and costs[best] * 100 > costs[ZSTD] * _CLEARLY_PERCENT:

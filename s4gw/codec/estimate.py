@@ -103,6 +103,12 @@ def column_of(piece: Buffer, width: int, *, big_endian: bool = False) -> Column:
     return Column(integers[width], big_endian)
 
 
+def floats_of(piece: Buffer) -> Column | None:
+    """Guess that elements are floats, of whichever width; None for anything else."""
+    columns = (column_of(piece, width) for width in sorted(_FLOAT_EXPONENTS, reverse=True))
+    return next((column for column in columns if column.kind in {PcoType.F32, PcoType.F64}), None)
+
+
 def best_of(choices: Sequence[Choice], piece: memoryview, start: int) -> Choice:
     """Choose for a segment that begins *start* bytes after the place that the choices were made for."""
     middle = max(0, (len(piece) - _SEGMENT_SAMPLE_BYTES) // 2) // RECORD_BYTES_MAX * RECORD_BYTES_MAX

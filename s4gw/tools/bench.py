@@ -27,6 +27,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     kinds = parser.add_subparsers(title="what to measure", metavar="WHAT", required=True)
     _add_codecs(kinds)
+    _add_files(kinds)
 
 
 def _add_codecs(kinds: Subparsers) -> None:
@@ -41,6 +42,22 @@ def _add_codecs(kinds: Subparsers) -> None:
     add_measuring(parser)
     parser.add_argument("--list", action="store_true", help="list the data sets and stop")
     parser.set_defaults(run=_run_codecs)
+
+
+def _add_files(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        "files",
+        help="files of yours, or of twelve usual formats",
+        description="Measure what the gateway would make of files, beside zstd 3. Whole files are read into memory.",
+    )
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="files, or folders with all that is in them"
+    )
+    parser.add_argument(
+        "--make", type=Path, metavar="DIR", help="write files of twelve formats into DIR first (pyarrow)"
+    )
+    add_measuring(parser)
+    parser.set_defaults(run=_run_files)
 
 
 def add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +75,12 @@ def size(text: str) -> int:
     if unit is None or not digits.isdecimal() or int(digits) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write 1048576, 1024K, 1M or 1G")
     return int(digits) * unit
+
+
+def _run_files(arguments: argparse.Namespace) -> int:
+    from s4gw.tools import bench_files  # late: as below
+
+    return bench_files.run(arguments)
 
 
 def _run_codecs(arguments: argparse.Namespace) -> int:

@@ -168,7 +168,11 @@ def _elf(size: int) -> bytes:
 
 
 def _sqlite(size: int) -> bytes:
-    """A database file of orders with an index, as sqlite3 writes it."""
+    return database(size)[:size]
+
+
+def database(size: int) -> bytes:
+    """Make a database file of *size* bytes or a little more: orders with an index, as sqlite3 writes it."""
     rng, rows = RandomState(_SEED), max(1, size // 95)
     customers = rng.randint(1, 50_000, rows).tolist()
     cents = rng.randint(100, 50_000, rows).tolist()
@@ -186,11 +190,11 @@ def _sqlite(size: int) -> bytes:
     connection.execute("create index by_customer on orders (customer)")
     connection.commit()
     image: bytes = connection.serialize()
-    return image[:size]
+    return image
 
 
-def _table(size: int) -> Any:
-    """A table of about *size* bytes: ids, times, keys, categories, prices, measures."""
+def table(size: int) -> Any:
+    """Make a table of about *size* bytes: ids, times, keys, categories, prices, measures."""
     import pyarrow as pa
 
     rng, rows = RandomState(_SEED), max(1, size // 45)
@@ -213,7 +217,7 @@ def _parquet(size: int, *, share: float, **options: Any) -> bytes:
     from pyarrow import parquet
 
     out = io.BytesIO()
-    parquet.write_table(_table(int(size / share)), out, row_group_size=200_000, **options)
+    parquet.write_table(table(int(size / share)), out, row_group_size=200_000, **options)
     return out.getvalue()[:size]
 
 
@@ -221,9 +225,9 @@ def _arrow(size: int) -> bytes:
     """An Arrow IPC file."""
     from pyarrow import ipc
 
-    table, out = _table(size), io.BytesIO()
-    with ipc.new_file(out, table.schema) as writer:
-        writer.write_table(table, max_chunksize=65_536)
+    made, out = table(size), io.BytesIO()
+    with ipc.new_file(out, made.schema) as writer:
+        writer.write_table(made, max_chunksize=65_536)
     return out.getvalue()[:size]
 
 
@@ -252,13 +256,16 @@ def _bf16(size: int) -> bytes:
     return (_weights(-(-size // 2)).view("<u4") >> np.uint32(16)).astype("<u2").tobytes()[:size]
 
 
+_TONES: Final = ((11_000, 98), (7000, 147), (5000, 294), (2500, 587), (700, 1319))  # level, Hz
+
+
 def _pcm(size: int) -> bytes:
     """Stereo sound, 16 bit: tones that swell, and noise."""
     count, rng = -(-size // 4), RandomState(_SEED)
     at = np.arange(count) / 44_100
     swell = 0.5 + 0.5 * np.sin(2 * np.pi * at / 3)
-    tone = sum(level * np.sin(2 * np.pi * pitch * at) for level, pitch in ((5000, 220), (2500, 443), (1200, 1319)))
-    both = [swell * tone * side + rng.standard_normal(count) * 800 for side in (1.0, 0.8)]
+    tone = sum(level * np.sin(2 * np.pi * pitch * at) for level, pitch in _TONES)
+    both = [swell * tone * side + rng.standard_normal(count) * 40 for side in (1.0, 0.8)]
     return np.stack(both, axis=1).astype("<i2").tobytes()[:size]
 
 
@@ -267,8 +274,8 @@ def _rgb(size: int) -> bytes:
     width, rng = 2048, RandomState(_SEED)
     height = -(-size // (3 * width))
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
-    shade = 110 + 70 * np.sin(x / 300) * np.cos(y / 400) + 30 * np.sin((x + y) / 90)
-    grain = rng.standard_normal((height, width)).astype(np.float32) * 6
+    shade = 128 + 75 * np.sin(x / 70) * np.cos(y / 90) + 45 * np.sin((x + 2 * y) / 31)
+    grain = rng.standard_normal((height, width)).astype(np.float32) * 2
     planes = [shade * tint + grain + rng.standard_normal((height, width)).astype(np.float32) for tint in (1, 0.9, 0.7)]
     pixels: NDArray[np.uint8] = np.clip(np.stack(planes, axis=2), 0, 255).astype(np.uint8)
     return pixels.tobytes()[:size]

@@ -74,6 +74,10 @@ SETS: dict[str, tuple[Callable[[], bytes], Choice]] = {
         lambda: np.round(20 + np.cumsum(RNG.normal(0, 0.02, MIB // 8)), 3).tobytes(),
         Choice(CodecId.PCO, 0, Column(PcoType.F64)),
     ),
+    "rows of decimal floats": (
+        lambda: np.round(20 + np.cumsum(RNG.normal(0, 0.02, (MIB // 64, 8)), axis=0), 3).tobytes(),
+        Choice(CodecId.PCO, 0, Column(PcoType.F64)),
+    ),
     "noise": (lambda: RNG.bytes(MIB), Choice(CodecId.PASSTHROUGH)),
     "lines": (lambda: LINES * 9, Choice(CodecId.ZSTD_CASCADE, 1)),
 }
