@@ -40,7 +40,8 @@ from s4gw.store.index import (
     VersionRecord,
 )
 from s4gw.store.ops import FLAG_LOCKED, FLAG_MARKER, NONCE_BYTES, Lock, LockDefault, Outcome, When, version_id
-from s4gw.store.recovery import INLINE_BYTES, rebuild_index
+from s4gw.store.rebuild import Rebuilt, rebuild_index
+from s4gw.store.recovery import INLINE_BYTES
 from s4gw.store.schema import unpack_runs
 from s4gw.store.volume import Extent
 
@@ -75,6 +76,7 @@ __all__ = [
     "Outcome",
     "PartRecord",
     "PreconditionMissed",
+    "Rebuilt",
     "RecordDamaged",
     "Refused",
     "StagedBody",

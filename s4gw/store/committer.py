@@ -21,7 +21,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from s4gw.store import apply_buckets, apply_expire, apply_locks, apply_mfa, apply_objects, ops
+from s4gw.store import apply_buckets, apply_expire, apply_locks, apply_mfa, apply_objects, apply_volumes, ops
 from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
 from s4gw.store.generation import Generations
@@ -58,10 +58,11 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.PutPart: apply_buckets.put_part,
     ops.AbortUpload: apply_buckets.abort_upload,
     ops.Complete: apply_buckets.complete,
+    **apply_volumes.APPLY,
 }
 _CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning, ops.PutLock)
 _CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Expire, ops.Complete)
-_CHANGE_UPLOADS: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload, ops.UseCode)
+_CHANGE_NOTHING: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload, ops.UseCode, *apply_volumes.APPLY)
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -99,7 +100,7 @@ class _Changes:
             self._buckets = True
         elif isinstance(operation, ops.Rename):
             self._keys.update(((operation.bucket, operation.key), (operation.bucket, operation.new_key)))
-        elif not isinstance(operation, _CHANGE_UPLOADS):
+        elif not isinstance(operation, _CHANGE_NOTHING):
             self._everything = True
 
     def tell(self, generations: Generations) -> None:
@@ -231,9 +232,12 @@ class Committer:
             own = self._file(self._volume).append(RecordKind.JOURNAL, (_ENCODER.encode(journal),))
             self._sync(tables.touched | {self._volume})
             end = own.offset + head_bytes(own.size) + own.size
+            tables.count_meta(self._volume, end - own.offset)
             tables.write_state(self._volume, end)
             self._connection.execute("COMMIT")
             self._volume_end = end
+            if tables.dropped:
+                self._give_up(tables.dropped)
             self._changes.tell(self._generations)
         except (apsw.Error, Unavailable) as error:
             self._roll_back()
@@ -291,6 +295,13 @@ class Committer:
                 self._mark_bad(volume)
                 raise Unavailable(f"volume {volume} does not reach the disk: {error.strerror}") from error
 
+    def _give_up(self, volumes: set[int]) -> None:
+        """Nothing needs these volumes any more: put on stable storage that it is so, before a file goes."""
+        with flushed(self._connection):
+            self._connection.execute("UPDATE volumes SET state = state WHERE state = 'deleting'")
+        for volume in volumes & self._files.keys():
+            self._files.pop(volume).close()
+
     def _mark_bad(self, volume: int) -> None:
         self._roll_back()
         with flushed(self._connection):
@@ -323,7 +334,7 @@ def start_volume(connection: apsw.Connection, data_dir: Path, last_seq: int) -> 
     create_volume(data_dir, volume, last_seq)
     with flushed(connection):
         connection.execute("UPDATE volumes SET state = 'full' WHERE state = 'open'")
-        connection.execute("INSERT INTO volumes VALUES (?, 'open', ?)", (volume, last_seq))
+        connection.execute("INSERT INTO volumes (id, state, base_seq) VALUES (?, 'open', ?)", (volume, last_seq))
         connection.execute("UPDATE state SET volume = ?, volume_end = 0", (volume,))
     return volume
 

@@ -25,6 +25,7 @@ from s4gw.store.index import IndexReader
 from s4gw.store.layout import EXTENT_BYTES_MAX, RecordKind
 from s4gw.store.lock import FileLock
 from s4gw.store.ops import PAYLOAD_BYTES_MAX, Operation, Order, Outcome, Put, Reply, Request
+from s4gw.store.pins import Pin, Pins, VolumeLeaving
 from s4gw.store.record import Buffer
 from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
 from s4gw.store.schema import open_reader
@@ -32,6 +33,9 @@ from s4gw.store.volume import AppendFile, Extent, Gather, VolumeReader
 
 STAGING_BYTES: Final = 1024**2
 """A body is appended whenever this much of it waits, so a small one is exactly one append."""
+
+_LOOK_UPS_MAX: Final = 4
+"""How often a read looks up extents that compaction moves away meanwhile; it moves each once in hours."""
 
 _LOG: Final = logging.getLogger(__name__)
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -42,11 +46,12 @@ class StagedBody:
     """Bytes on their way into volumes; belongs to one request.
 
     Args:
-        append: Appends one extent.
+        append: Appends one extent; it keeps what holds the volumes in the dictionary.
     """
 
-    def __init__(self, append: Callable[[Sequence[Buffer]], Extent]) -> None:
+    def __init__(self, append: Callable[[Sequence[Buffer], dict[int, Pin]], Extent]) -> None:
         self._append = append
+        self._pins: dict[int, Pin] = {}  # released when nobody has the body any more
         self._pending: bytearray | None = None
         self._extents: list[Extent] = []
         self.size = 0
@@ -88,6 +93,7 @@ class StagedBody:
         """Forget the bytes; what was appended is dead."""
         self._pending = None
         self._extents = []
+        self._pins.clear()
 
     def _append_all(self, buffers: Sequence[Buffer]) -> None:
         """Append extents of at most `EXTENT_BYTES_MAX`."""
@@ -100,10 +106,10 @@ class StagedBody:
                 group.append(piece)
                 room -= len(piece)
                 if not room:
-                    self._extents.append(self._append(group))
+                    self._extents.append(self._append(group, self._pins))
                     group, room = [], EXTENT_BYTES_MAX
         if group:
-            self._extents.append(self._append(group))
+            self._extents.append(self._append(group, self._pins))
 
 
 class _ThreadState(threading.local):
@@ -160,6 +166,7 @@ class Store:
         self._mine = _ThreadState()
         self._opened: list[IndexReader | CommitterClient | AppendFile] = []
         self._reader = VolumeReader(self.data_dir)
+        self._pins = Pins(self.data_dir)
         self._volume = 0
         self._generations: Generations | None = None
         # PERF: told of a fork, since asking for the process id at each use is a system call.
@@ -239,9 +246,16 @@ class Store:
         self._volume = reply.volume
         return reply
 
-    def _append(self, buffers: Sequence[Buffer]) -> Extent:
+    def _append(self, buffers: Sequence[Buffer], pins: dict[int, Pin]) -> Extent:
         if not self._volume:
             self.check()
+        if self._volume not in pins:
+            try:
+                pins[self._volume] = self._pins.hold(self._volume)
+            except VolumeLeaving:  # this process has not committed anything for long
+                self.check()
+                if self._volume not in pins:
+                    pins[self._volume] = self._hold(self._volume)
         mine, volume = self._local(), self._volume
         if mine.file is None or mine.file.volume != volume:
             if mine.file is not None:
@@ -250,6 +264,12 @@ class Store:
                 mine.file = None
             mine.file = self._kept(AppendFile(self.data_dir, volume, writev=self._writev))
         return mine.file.append(RecordKind.DATA, buffers)
+
+    def _hold(self, volume: int) -> Pin:
+        try:
+            return self._pins.hold(volume)
+        except VolumeLeaving as error:
+            raise Unavailable(f"volume {volume} takes no data") from error
 
     # -- reading --------------------------------------------------------------------------------------------------
     @property
@@ -292,8 +312,19 @@ class Store:
 
     def _read_run(self, first: int, count: int, start: int, end: int) -> list[bytes]:
         extents = self.index.extents(first, count)
-        if len(extents) != count:
-            raise RecordDamaged(0, 0, f"extents {first} to {first + count - 1} are not all there")
+        for _ in range(_LOOK_UPS_MAX):
+            if len(extents) != count:
+                raise RecordDamaged(0, 0, f"extents {first} to {first + count - 1} are not all there")
+            try:
+                return self._read_extents(extents, start, end)
+            except RecordDamaged:  # moved by compaction between the look-up and the read?
+                again = self.index.extents(first, count)
+                if again == extents:
+                    raise
+                extents = again
+        return self._read_extents(extents, start, end)
+
+    def _read_extents(self, extents: Sequence[Extent], start: int, end: int) -> list[bytes]:
         pieces = []
         for extent in extents:
             pieces.append(self._reader.read(extent, max(start, 0), min(end, extent.size)))
@@ -332,3 +363,5 @@ class Store:
         self._mine = _ThreadState()
         self._opened = []
         self._reader = VolumeReader(self.data_dir)
+        self._pins.forget()
+        self._pins = Pins(self.data_dir)

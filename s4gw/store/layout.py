@@ -28,9 +28,15 @@ without reading the whole payload.
 
 A DATA payload is one extent of an object or part. A JOURNAL payload is msgpack: [time in ms, [[sequence, operation]
 ...]] with the operations (`s4gw.store.ops`) that one transaction applied, in order. The journal is the truth: applying
-all of them in order of volume id and offset gives the index; the first sequence of each is one more than the last of
-the one before. A journal record whose sequence is greater than the base sequence of the *next* volume was never
+all of them in order of sequence gives the index; the first sequence of each is one more than the last of the one
+before. A journal record whose last sequence is greater than the base sequence of a volume with a greater id was never
 answered (it or what it names did not reach the disk, or the index refused the commit) and is void.
+
+Compaction moves what is alive into volumes of its own, whose base sequence is NO_LIMIT: it says nothing about other
+volumes. Journal records are moved as they are, so one may be there twice. A SNAPSHOT payload is one part of all rows
+of the index at some sequence (`s4gw.store.snapshot`); where a whole snapshot is there, only journal records behind it
+are needed. Operations of compaction stand in the journal as others do: they tell where the extents went, and the base
+sequences of volumes that are no more.
 """
 
 from __future__ import annotations
@@ -54,6 +60,12 @@ EXTENT_BYTES_MAX: Final = 4 * 1024**2
 JOURNAL_BYTES_MAX: Final = 64 * 1024**2
 """Largest JOURNAL payload; a batch is cut long before (`committer.BATCH_BYTES_MAX`)."""
 
+SNAPSHOT_BYTES_MAX: Final = 8 * 1024**2
+"""Largest SNAPSHOT payload."""
+
+NO_LIMIT: Final = 2**63 - 1
+"""Base sequence of volumes that compaction fills; the greatest integer that SQLite holds."""
+
 VOLUME_HEADER: Final = struct.Struct("<8sQQ8sII")
 RECORD_HEADER: Final = struct.Struct("<8sBBHII")
 SALT_BYTES: Final = 8
@@ -65,6 +77,7 @@ class RecordKind(enum.IntEnum):
 
     DATA = 1
     JOURNAL = 2
+    SNAPSHOT = 3
 
 
 def head_bytes(payload_bytes: int) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from s4gw.store.volume import Extent
+from s4gw.store.volume_ops import VolumeOperation
 
 NULL_VERSION: Final = "null"
 NONCE_BYTES: Final = 16  # makes version and upload ids unguessable; with 8 of sequence 32 characters of base64
@@ -266,6 +267,7 @@ Operation = (
     | PutPart
     | AbortUpload
     | Complete
+    | VolumeOperation
 )
 
 

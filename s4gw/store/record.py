@@ -19,6 +19,7 @@ from s4gw.store.layout import (
     JOURNAL_BYTES_MAX,
     RECORD_HEADER,
     RECORD_VERSION,
+    SNAPSHOT_BYTES_MAX,
     VOLUME_HEADER,
     VOLUME_MAGIC,
     RecordKind,
@@ -28,7 +29,11 @@ from s4gw.store.layout import (
 Buffer = bytes | bytearray | memoryview
 
 _CRC: Final = struct.Struct("<I")
-_PAYLOAD_MAX: Final = {RecordKind.DATA: EXTENT_BYTES_MAX, RecordKind.JOURNAL: JOURNAL_BYTES_MAX}
+_PAYLOAD_MAX: Final = {
+    RecordKind.DATA: EXTENT_BYTES_MAX,
+    RecordKind.JOURNAL: JOURNAL_BYTES_MAX,
+    RecordKind.SNAPSHOT: SNAPSHOT_BYTES_MAX,
+}
 
 
 class VolumeHeader(msgspec.Struct, frozen=True):

@@ -8,8 +8,13 @@ A commit is written to the write-ahead log and not flushed (`synchronous=NORMAL`
 flushed before it, and `recovery.recover` applies again what a power cut took from the index. What the journal does not
 hold, or must not come back, is committed inside `flushed`.
 
+`volumes` counts what of each file is alive, so that compaction is decided without reading any: `extents` and
+`live_bytes` are the records that a row of `extents` names (heads included in the bytes), `data_bytes` their payloads,
+`meta_bytes` the journal and snapshot records that a rebuild needs. Its states: open (takes new data), compact (takes
+what compaction moves), full, bad (a flush failed), deleting (nothing needs the file any more), gone.
+
 `bodies.extents` is a packed list of runs, see `pack_runs`; `refs` of an extent counts the bodies and parts that name
-it, and `zero_since` (ms) tells since when there has been none. `hash` is room for deduplication.
+it, and `zero_since` (ms) tells since when there has been none. `hash` finds equal extents.
 """
 
 from __future__ import annotations
@@ -18,21 +23,29 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from s4gw.store.errors import DataDirError
 from s4gw.store.volume import sync_dir
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SQLITE_MIN: Final = (3, 51, 3)  # older ones have a WAL reset race that can corrupt the database
 
 SCHEMA: Final = """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), schema INTEGER NOT NULL, last_seq INTEGER NOT NULL,
-    next_extent INTEGER NOT NULL, volume INTEGER NOT NULL, volume_end INTEGER NOT NULL);
-CREATE TABLE volumes (id INTEGER PRIMARY KEY, state TEXT NOT NULL, base_seq INTEGER NOT NULL);
+    next_extent INTEGER NOT NULL, volume INTEGER NOT NULL, volume_end INTEGER NOT NULL,
+    snapshot_seq INTEGER NOT NULL, journal_from INTEGER NOT NULL);
+CREATE TABLE volumes (
+    id INTEGER PRIMARY KEY, state TEXT NOT NULL, base_seq INTEGER NOT NULL, extents INTEGER NOT NULL DEFAULT 0,
+    live_bytes INTEGER NOT NULL DEFAULT 0, data_bytes INTEGER NOT NULL DEFAULT 0,
+    meta_bytes INTEGER NOT NULL DEFAULT 0, scrubbed_ms INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE damaged (
+    volume INTEGER NOT NULL, offset INTEGER NOT NULL, found_ms INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (volume, offset)) WITHOUT ROWID;
+CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE buckets (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, changed_seq INTEGER NOT NULL,
     owner TEXT NOT NULL, created_ms INTEGER NOT NULL, region TEXT NOT NULL, versioning TEXT NOT NULL,
@@ -54,6 +67,8 @@ CREATE TABLE locks (seq INTEGER PRIMARY KEY, mode TEXT NOT NULL, until_ms INTEGE
 CREATE TABLE extents (
     id INTEGER PRIMARY KEY, volume INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL,
     crc INTEGER NOT NULL, refs INTEGER NOT NULL, zero_since INTEGER, hash BLOB);
+CREATE INDEX extents_waiting ON extents (zero_since, volume, size) WHERE refs = 0;
+CREATE UNIQUE INDEX extents_hash ON extents (hash) WHERE hash IS NOT NULL;
 CREATE TABLE uploads (
     seq INTEGER PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL, upload_id TEXT NOT NULL UNIQUE,
     started_ms INTEGER NOT NULL, document BLOB NOT NULL);
@@ -67,7 +82,7 @@ CREATE TABLE completed (
     seq INTEGER NOT NULL, flags INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
     stored_size INTEGER NOT NULL, nonce BLOB NOT NULL, meta BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX completed_by_time ON completed (at_ms);
-INSERT INTO state VALUES (1, 1, 0, 1, 0, 0);
+INSERT INTO state VALUES (1, 2, 0, 1, 0, 0, 0, 0);
 """
 
 VERSION_COLUMNS: Final = "seq, flags, size, etag, stored_size, modified_ms, facts, nonce"
@@ -100,6 +115,11 @@ def runs_of(first_id: int, sizes: Sequence[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
+def fetch(connection: apsw.Connection, statement: str, bindings: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query that is known to be small."""
+    return connection.execute(statement, bindings).fetchall()
+
+
 def check_sqlite(version: str = apsw.sqlite_lib_version()) -> None:
     """Raises: DataDirError, when the SQLite library is older than `SQLITE_MIN`."""
     if tuple(int(number) for number in version.split(".")) < SQLITE_MIN:
@@ -126,7 +146,10 @@ def open_writer(path: Path) -> apsw.Connection:
         sync_dir(path.parent)
     found = connection.execute("SELECT schema FROM state").fetchone()
     if found != (SCHEMA_VERSION,):
-        raise DataDirError(f"the index has schema {found and found[0]}; this version knows {SCHEMA_VERSION}")
+        raise DataDirError(
+            f"the index has schema {found and found[0]}, this version knows {SCHEMA_VERSION}:"
+            " make it anew with `s4gw store rebuild-index`"
+        )
     return connection
 
 

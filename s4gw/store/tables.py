@@ -14,7 +14,7 @@ import apsw
 import msgspec
 
 from s4gw.store.errors import NoBucket, NoSpace
-from s4gw.store.layout import EXTENT_BYTES_MAX
+from s4gw.store.layout import EXTENT_BYTES_MAX, head_bytes
 from s4gw.store.ops import LockDefault
 from s4gw.store.schema import VERSION_COLUMNS, pack_runs, runs_of, unpack_runs
 from s4gw.store.volume import Extent
@@ -58,9 +58,13 @@ class Tables:
         self.next_extent = 0
         self.volumes_good: set[int] = set()
         self.touched: set[int] = set()
+        self.dropped: set[int] = set()
+        self.replaying = False
+        """The index is made anew: what the journal says was checked when it was written."""
         self._buckets: dict[str, BucketRow] = {}
         self._facts: dict[bytes, int] = {}
         self._counts: dict[int, list[int]] = {}
+        self._volume_counts: dict[int, list[int]] = {}
 
     # -- the transaction ------------------------------------------------------------------------------------------
     def load(self) -> tuple[int, int]:
@@ -68,7 +72,9 @@ class Tables:
         row = self.execute("SELECT last_seq, next_extent, volume, volume_end FROM state").fetchone()
         assert row is not None
         self.last_seq, self.next_extent, volume, volume_end = row
-        self.volumes_good = {number for (number,) in self.execute("SELECT id FROM volumes WHERE state != 'bad'")}
+        self.volumes_good = {
+            number for (number,) in self.execute("SELECT id FROM volumes WHERE state IN ('open', 'compact', 'full')")
+        }
         self.forget()
         return volume, volume_end
 
@@ -77,12 +83,15 @@ class Tables:
         self._buckets.clear()
         self._facts.clear()
         self._counts.clear()
+        self._volume_counts.clear()
         self.touched.clear()
+        self.dropped.clear()
 
     def begin(self, now_ms: int) -> None:
         """Start the transaction."""
         self.now_ms = now_ms
         self.touched.clear()
+        self.dropped.clear()
         self.execute("BEGIN IMMEDIATE")
 
     def write_state(self, volume: int, volume_end: int) -> None:
@@ -93,9 +102,37 @@ class Tables:
                 (objects, versions, size, bucket),
             )
         self._counts.clear()
+        self.write_volume_counts()
         self.execute(
             "UPDATE state SET last_seq = ?, next_extent = ?, volume = ?, volume_end = ?",
             (self.last_seq, self.next_extent, volume, volume_end),
+        )
+
+    def write_volume_counts(self) -> None:
+        """Write the counters of volumes."""
+        for volume, counts in self._volume_counts.items():
+            self.execute(
+                "UPDATE volumes SET extents = extents + ?, live_bytes = live_bytes + ?, data_bytes = data_bytes + ?,"
+                " meta_bytes = meta_bytes + ? WHERE id = ?",
+                (*counts, volume),
+            )
+        self._volume_counts.clear()
+
+    def count_extent(self, volume: int, size: int, number: int) -> None:
+        """*number* (1 or -1) of extents of this payload *size* in the volume."""
+        counts = self._volume_counts.setdefault(volume, [0, 0, 0, 0])
+        counts[0] += number
+        counts[1] += number * (head_bytes(size) + size)
+        counts[2] += number * size
+
+    def count_meta(self, volume: int, record_bytes: int) -> None:
+        """So many bytes of journal or snapshot records more in the volume."""
+        self._volume_counts.setdefault(volume, [0, 0, 0, 0])[3] += record_bytes
+
+    def total(self, name: str, number: int) -> None:
+        """Add to a figure that only grows."""
+        self.execute(
+            "INSERT INTO totals VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2", (name, number)
         )
 
     def take_seq(self) -> int:
@@ -146,6 +183,8 @@ class Tables:
     # -- extents --------------------------------------------------------------------------------------------------
     def check_extents(self, extents: Iterable[Extent]) -> None:
         """Raises: NoSpace, when a volume may have lost what was written to it."""
+        if self.replaying:
+            return
         for extent in extents:
             if extent.volume not in self.volumes_good or not 0 < extent.size <= EXTENT_BYTES_MAX:
                 raise NoSpace(f"volume {extent.volume}")
@@ -160,6 +199,7 @@ class Tables:
             ((e.volume, e.offset, e.size, e.crc) for e in extents), first
         ):
             self.touched.add(volume)
+            self.count_extent(volume, size, 1)
             self.execute(
                 "INSERT INTO extents (id, volume, offset, size, crc, refs) VALUES (?, ?, ?, ?, ?, 1)",
                 (number, volume, offset, size, crc),

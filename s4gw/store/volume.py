@@ -1,4 +1,4 @@
-"""Volume files: making them, appending to them from any thread, reading and scanning them.
+"""Volume files: making them, appending to them from any thread, and reading them (`walk` goes through all of one).
 
 Appends go through a descriptor of the calling thread's own: with O_APPEND one ``writev`` is contiguous on a local
 file system, and the position of the descriptor afterwards says where it ended. A short or failed write leaves dead
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,6 @@ import msgspec
 from s4gw.store.errors import RecordDamaged, Unavailable
 from s4gw.store.layout import (
     BLOCK_BYTES,
-    RECORD_HEADER,
     SALT_BYTES,
     VOLUME_HEADER,
     RecordKind,
@@ -37,7 +36,6 @@ from s4gw.store.record import (
 )
 
 _READER_FILES_MAX: Final = 512  # descriptors kept open for reading; a volume beyond is opened for each read
-_SCAN_BYTES: Final = 8 * 1024**2  # how much a scan looks at when it searches for the next record
 _IOV_MAX: Final = 1024  # Linux UIO_MAXIOV
 
 Gather = Callable[[int, Sequence[Buffer]], int]
@@ -144,7 +142,7 @@ class VolumeReader:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._files: dict[int, tuple[int, bytes]] = {}
+        self._files: dict[int, _OpenVolume] = {}
         self._lock = threading.Lock()
 
     def read(self, extent: Extent, start: int, end: int) -> bytes:
@@ -155,44 +153,45 @@ class VolumeReader:
         volume, offset = extent.volume, extent.offset
         if not 0 <= start < end <= extent.size:
             raise RecordDamaged(volume, offset, "range outside of the extent")
-        fd, salt, borrowed = self._open(volume, offset)
         try:
-            return _read_checked(fd, salt, extent, start, end)
+            file = self._files.get(volume) or self._open(volume, offset)
+            return _read_checked(file.fd, file.salt, extent, start, end)
         except OSError as error:
             raise RecordDamaged(volume, offset, f"read failed: {error.strerror}") from error
-        finally:
-            if not borrowed:
-                os.close(fd)
 
     def close(self) -> None:
-        """Close the kept descriptors; no read may be running."""
+        """Close the kept descriptors."""
         with self._lock:
-            for fd, _ in self._files.values():
-                os.close(fd)
             self._files.clear()
 
-    def _open(self, volume: int, offset: int) -> tuple[int, bytes, bool]:
-        """Descriptor, salt, and whether the descriptor is kept for others."""
-        known = self._files.get(volume)
-        if known is not None:
-            return (*known, True)
+    def _open(self, volume: int, offset: int) -> _OpenVolume:
         with self._lock:
             known = self._files.get(volume)
             if known is not None:
-                return (*known, True)
+                return known
+            for number in [number for number, file in self._files.items() if not os.fstat(file.fd).st_nlink]:
+                del self._files[number]  # compaction has removed it
             try:
                 fd = os.open(volume_path(self._data_dir, volume), os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
                 raise RecordDamaged(volume, offset, f"volume does not open: {error.strerror}") from error
-            try:
-                salt = unpack_volume_header(os.pread(fd, VOLUME_HEADER.size, 0), volume).salt
-            except (OSError, RecordDamaged):
-                os.close(fd)
-                raise
-            keep = len(self._files) < _READER_FILES_MAX
-            if keep:
-                self._files[volume] = (fd, salt)
-            return fd, salt, keep
+            file = _OpenVolume(fd, volume)
+            if len(self._files) < _READER_FILES_MAX:
+                self._files[volume] = file
+            return file
+
+
+class _OpenVolume:
+    """A descriptor, closed when no read uses it any more, and the salt. Raises: RecordDamaged, OSError."""
+
+    __slots__ = ("fd", "salt")
+
+    def __init__(self, fd: int, volume: int) -> None:
+        self.fd = fd
+        self.salt = unpack_volume_header(os.pread(fd, VOLUME_HEADER.size, 0), volume).salt
+
+    def __del__(self) -> None:
+        os.close(self.fd)
 
 
 def _read_checked(fd: int, salt: bytes, extent: Extent, start: int, end: int) -> bytes:
@@ -223,64 +222,7 @@ def _checked_head(data: bytes, salt: bytes, extent: Extent) -> RecordHead:
     return head
 
 
-class ScannedRecord(msgspec.Struct, frozen=True):
-    """One whole, correct record found by `scan_volume`."""
-
-    offset: int
-    head: RecordHead
-    payload: bytes
-
-
 def read_volume_header(data_dir: Path, volume: int) -> VolumeHeader:
     """Header of the volume. Raises: RecordDamaged."""
     with volume_path(data_dir, volume).open("rb") as file:
         return unpack_volume_header(file.read(VOLUME_HEADER.size), volume)
-
-
-def scan_volume(data_dir: Path, volume: int, *, start: int = VOLUME_HEADER.size) -> Iterator[ScannedRecord]:
-    """Find every whole record of the volume from *start* on; damaged stretches are passed over.
-
-    Raises: RecordDamaged, when the volume's own header is.
-    """
-    fd = os.open(volume_path(data_dir, volume), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        salt = unpack_volume_header(os.pread(fd, VOLUME_HEADER.size, 0), volume).salt
-        end, at = os.fstat(fd).st_size, start
-        while at < end:
-            found = _record_at(fd, salt, volume, at)
-            if found is None:
-                at = _next_salt(fd, salt, at + 1, end)
-                continue
-            yield found
-            at += found.head.record_bytes
-    finally:
-        os.close(fd)
-
-
-def _record_at(fd: int, salt: bytes, volume: int, at: int) -> ScannedRecord | None:
-    start = os.pread(fd, RECORD_HEADER.size, at)
-    if len(start) < RECORD_HEADER.size:
-        return None
-    size = RECORD_HEADER.unpack(start)[4]
-    try:
-        head = unpack_head(os.pread(fd, min(head_bytes(size), _SCAN_BYTES), at), salt, volume=volume, offset=at)
-        payload = os.pread(fd, head.size, at + head_bytes(head.size))
-        if len(payload) != head.size:
-            return None
-        check_blocks(head, 0, payload, volume=volume, offset=at)
-    except RecordDamaged:
-        return None
-    return ScannedRecord(at, head, payload)
-
-
-def _next_salt(fd: int, salt: bytes, at: int, end: int) -> int:
-    """Offset of the next salt at or after *at*, or *end*."""
-    while at < end:
-        window = os.pread(fd, _SCAN_BYTES, at)
-        found = window.find(salt)
-        if found >= 0:
-            return at + found
-        if len(window) < _SCAN_BYTES:
-            return end
-        at += len(window) - len(salt) + 1
-    return end

@@ -16,8 +16,9 @@ from s4gw.s3.errors import ServiceUnavailable
 from s4gw.store import Store
 from s4gw.store.committer import Committer
 from s4gw.store.lock import COMMITTER_LOCK, FileLock
+from s4gw.store.rebuild import rebuild_index
 from s4gw.store.record import Buffer
-from s4gw.store.recovery import prepare, rebuild_index, recover
+from s4gw.store.recovery import prepare, recover
 from tests.crash.kit import check, make_bucket, put
 from tests.store.kit import check_references, contents
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from s4gw.backends import EmbeddedBackend
-from s4gw.store.recovery import rebuild_index
+from s4gw.store.rebuild import rebuild_index
 from tests.crash.kit import check, make_bucket, put
 from tests.store.kit import contents
 

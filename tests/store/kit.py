@@ -13,6 +13,7 @@ import msgspec
 
 from s4gw.store import NONCE_BYTES, Extent, Outcome, Refused, Store, ops, unpack_runs
 from s4gw.store.ops import Order, When
+from s4gw.store.snapshot import tables
 
 BUCKET = "b"
 _NONCES = itertools.count(1)
@@ -123,3 +124,11 @@ _CONTENTS = {
     "completed": "SELECT upload_id, key, at_ms, seq, flags, size, etag, stored_size, nonce, meta FROM completed",
     "state": "SELECT last_seq FROM state",
 }
+
+
+def all_rows(data_dir: Path) -> dict[str, list[Any]]:
+    """Every row of every table, but for what a rebuild cannot know: where a volume had failed, and its last bytes."""
+    index = apsw.Connection(str(data_dir / "index.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    rows: dict[str, list[Any]] = {name: index.execute(f"SELECT * FROM {name}").fetchall() for name in tables(index)}
+    index.close()
+    return rows

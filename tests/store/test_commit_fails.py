@@ -8,7 +8,8 @@ import pytest
 
 from s4gw.store import NoSpace, Store
 from s4gw.store.committer import Committer
-from s4gw.store.recovery import prepare, rebuild_index, recover
+from s4gw.store.rebuild import rebuild_index
+from s4gw.store.recovery import prepare, recover
 from tests.store.kit import check_references, contents, keys, make_bucket, put
 
 

@@ -15,10 +15,12 @@ from s4gw.store.committer import Committer
 from s4gw.store.errors import Refused
 from s4gw.store.layout import RecordKind
 from s4gw.store.ops import Journal, Order, Request, When
+from s4gw.store.rebuild import rebuild_index
 from s4gw.store.record import Buffer
-from s4gw.store.recovery import prepare, rebuild_index, recover
+from s4gw.store.recovery import prepare, recover
 from s4gw.store.schema import unpack_runs
-from s4gw.store.volume import Extent, scan_volume
+from s4gw.store.volume import Extent
+from s4gw.store.walk import scan_volume
 from tests.store.kit import (
     BUCKET,
     check_references,

@@ -49,7 +49,7 @@ def test_without_a_writer_there_is_nothing_to_read(tmp_path: Path) -> None:
 
 def test_every_operation_tells_what_it_changes() -> None:
     """One that is in no table counts as a change of everything, so that none can be forgotten."""
-    kinds = {*committer._CHANGE_KEY, *committer._CHANGE_BUCKETS, *committer._CHANGE_UPLOADS, ops.Rename}
+    kinds = {*committer._CHANGE_KEY, *committer._CHANGE_BUCKETS, *committer._CHANGE_NOTHING, ops.Rename}
     assert set() == kinds - set(committer._APPLY)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from s4gw.store import BadState, Locked, NoLock, Outcome, Store, StoreError, locks, ops, rebuild_index, version_id
 from s4gw.store.ops import Lock, LockDefault
+from s4gw.store.volume_ops import Reap, VolumeDrop
 from tests.store.kit import BUCKET, check_references, contents, nonce, put
 
 FAR_MS = 4_000_000_000_000
@@ -105,6 +106,8 @@ def test_a_locked_version_survives_every_operation(store: Store, lock: Lock) -> 
         ops.DeleteBucket(BUCKET),
         ops.SetLock(BUCKET, b"k", kept.seq, "GOVERNANCE" if lock.mode == "COMPLIANCE" else None, FAR_MS + 1, None),
         ops.PutLock(BUCKET, LockDefault()),
+        Reap(FAR_MS, [(0, 1000)]),
+        VolumeDrop(1, 0, [], 0),
     ]
     for operation in attempts:
         store.submit_all([(operation, None)])
@@ -176,7 +179,10 @@ def test_no_operation_of_the_store_is_forgotten_here() -> None:
     """A new operation that removes or replaces versions belongs into the walk above."""
     walked = {
         "CreateBucket", "DeleteBucket", "PutConfig", "SetVersioning", "PutLock", "SetLock", "UseCode", "Put", "Copy",
-        "Rename", "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete", "Expire",
+        "Rename", "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete", "Reap", "VolumeDrop",
+        "Expire",
     }  # fmt: skip
+    # of extents that somebody refers to they change the place, or nothing
+    walked |= {"VolumeAdd", "VolumeSeal", "Relocate", "VolumeGone", "Snapshotted", "Scrubbed"}
     assert walked == {kind.__name__ for kind in ops.Operation.__args__}
     assert issubclass(Locked, StoreError)

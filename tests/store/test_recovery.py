@@ -10,7 +10,8 @@ import pytest
 
 from s4gw.store import DataDirError, RecordDamaged, Store, StoreLocked, Unavailable, ops
 from s4gw.store.layout import volume_path
-from s4gw.store.recovery import prepare, rebuild_index
+from s4gw.store.rebuild import rebuild_index
+from s4gw.store.recovery import prepare
 from s4gw.store.schema import check_sqlite, open_writer
 from s4gw.store.volume import create_volume
 from tests.store.kit import BUCKET, check_references, contents, delete, get, keys, make_bucket, put

@@ -13,7 +13,8 @@ import pytest
 from s4gw.store.errors import RecordDamaged, Unavailable
 from s4gw.store.layout import VOLUME_HEADER, RecordKind, head_bytes, volume_path
 from s4gw.store.record import Buffer
-from s4gw.store.volume import AppendFile, Extent, VolumeReader, create_volume, scan_volume
+from s4gw.store.volume import AppendFile, Extent, VolumeReader, create_volume
+from s4gw.store.walk import scan_volume
 
 
 @pytest.fixture
