@@ -6,7 +6,7 @@ DATA   ?= data
 SOURCES := s4gw tests conf scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-large check format lint types layers live soak bench dist clean
+.PHONY: help run test test-gpu test-large check format lint types layers live soak bench dist clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,15 @@ run: $(VENV)/.installed-run ## serve S3 on 127.0.0.1:8014 from ./data (ARGS="--p
 
 test: $(VENV)/.installed-dev .venv-s3fs/.installed ## every test that this machine can run (ARGS="-k name" selects)
 	$(BIN)/python -m pytest $(ARGS)
+
+# nvCOMP's libraries are large, and their licence is NVIDIA's: an environment of its own, only when asked for
+.venv-gpu/.installed: setup.cfg conf/constraints.txt
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/pip install -q --disable-pip-version-check -c conf/constraints.txt -e '.[dev,gpu]'
+	@touch $@
+
+test-gpu: .venv-gpu/.installed ## the GPU adapter against nvCOMP's libraries (150 MB), and on a GPU if there is one
+	.venv-gpu/bin/python -m pytest -rs $(or $(ARGS),tests/gpu)
 
 test-large: $(VENV)/.installed-dev ## the tests with objects of several GiB (needs 20 GiB of disk)
 	$(BIN)/python -m pytest -m large --timeout 1800 $(ARGS)
@@ -69,4 +78,4 @@ dist: $(VENV)/.installed-dev ## wheel and source archive in dist/
 	$(BIN)/pip wheel -q --no-deps -w dist .
 
 clean: ## remove the environment and caches, never data
-	rm -rf $(VENV) .venv-s3fs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-s3fs .venv-gpu build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

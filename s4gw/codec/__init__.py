@@ -28,6 +28,8 @@ from s4gw.codec.errors import (
     UnsupportedCodec,
     UnsupportedSidecar,
 )
+from s4gw.codec.fcg1 import Container
+from s4gw.codec.fcg1 import parse as parse_container
 from s4gw.codec.frame import (
     EncodedFrame,
     Frame,
@@ -49,6 +51,7 @@ from s4gw.codec.layout import (
     PADDING_MAGIC,
     TRAILER_TAIL_BYTES,
     CodecId,
+    FcgAlgorithm,
     TypedFilter,
 )
 from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
@@ -86,6 +89,7 @@ __all__ = [
     "CodecTotals",
     "Column",
     "Compressor",
+    "Container",
     "CorruptFrame",
     "CorruptIndex",
     "CorruptSidecar",
@@ -94,6 +98,7 @@ __all__ = [
     "DictionaryMissing",
     "Dispatcher",
     "EncodedFrame",
+    "FcgAlgorithm",
     "Filter",
     "Frame",
     "FrameEntry",
@@ -138,6 +143,7 @@ __all__ = [
     "finish_cascade",
     "is_framed",
     "open_reader",
+    "parse_container",
     "parse_frame_header",
     "parse_header",
     "read_sidecar",

@@ -31,6 +31,10 @@ class DeviceOutOfMemory(EngineError):
     """The device has no room for a batch of this size."""
 
 
+class DeviceLost(EngineError):
+    """The device or its context is broken: only a new process may find it well again."""
+
+
 class EngineUnavailable(EngineError):
     """There is no engine here: no library, no driver, no device."""
 

@@ -22,6 +22,7 @@ from s4gw.codec import CodecId
 from s4gw.gpu.batch import Batch, Batcher
 from s4gw.gpu.engine import (
     DamagedPayload,
+    DeviceLost,
     DeviceOutOfMemory,
     Engine,
     EngineError,
@@ -35,6 +36,7 @@ from s4gw.observability import Metrics, get_logger
 
 BEAT_S: Final = 0.25
 EXIT_HUNG: Final = 70
+EXIT_LOST: Final = 73
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
@@ -205,6 +207,8 @@ class Worker:
             results = self._results(batch.key, sound)
             for (job, _), result in zip(sound, results, strict=True):
                 self._answer(job.lane, job.request, *self._put(job, result))
+            if any(isinstance(result, DeviceLost) for result in results):
+                os._exit(EXIT_LOST)
         except BaseException:  # noqa: BLE001 - the worker's loop, see the next line
             # Without answers its chunks would wait for their deadlines, and their slots for ever.
             get_logger().exception("gpu worker: a launch failed outside the engine; giving up")
@@ -234,6 +238,10 @@ class Worker:
             self._batcher.out_of_memory()
             self._metrics.batches.labels("out_of_memory").inc()
             self._metrics.out_of_memory.inc()
+            return [error] * len(chunks)
+        except DeviceLost as error:
+            get_logger().error("gpu worker: the device is lost; giving up", reason=str(error)[:200])
+            self._metrics.batches.labels("failed").inc()
             return [error] * len(chunks)
         except Exception as error:  # noqa: BLE001 - an engine may break in any way; the CPU does its work then
             get_logger().warning("gpu worker: a batch failed", reason=f"{type(error).__name__}: {error}"[:200])
