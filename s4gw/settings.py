@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 CODECS: Final = ("auto", "passthrough", "cpu-zstd", "cpu-gzip", "zstd-cascade")
 CODECS_OF_S4: Final = frozenset({"auto", "passthrough", "cpu-zstd", "cpu-gzip"})
@@ -29,6 +30,8 @@ THREADS_DEFAULT: Final = 8
 """Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock (50-speed, rule 4)."""
 THREADS_MAX: Final = 256
 WORKERS_MAX: Final = 512
+UPSTREAM_CONNECTIONS_MAX: Final = 4096
+SECONDS_MAX: Final = 3600
 
 GPU_MIN_BYTES_DEFAULT: Final = 256 * 1024
 """Below, a copy and two messages cost more than they save; to be measured on a GPU."""
@@ -37,7 +40,6 @@ GPU_VERIFY_DEFAULT: Final = 64
 ENVIRONMENT_PREFIX: Final = "S4GW_"
 
 LATER: Final = {
-    "--endpoint-url": "an upstream bucket",
     "--tls-cert": "TLS",
     "--tls-key": "TLS",
     "--acme": "ACME certificates",
@@ -108,8 +110,23 @@ class Settings:
     log_format: str = "pretty"
     log_level: str = "info"
     gunicorn_conf: Path | None = None
-    endpoint_url: str = ""
-    """The upstream that objects are kept in; empty: this gateway's own disk."""
+    endpoint_url: str | None = None
+    """The upstream that objects are kept in; None: this gateway's own disk."""
+    upstream_region: str | None = None
+    """What requests to the upstream are signed for; None: as `region`."""
+    upstream_addressing: str = "auto"
+    upstream_connections: int = 32
+    """Kept open per worker."""
+    upstream_connect_timeout: int = 5
+    """Seconds, as the next."""
+    upstream_read_timeout: int = 60
+    upstream_attempts: int = 3
+    upstream_retries: str = "standard"
+    upstream_ca_bundle: Path | None = None
+    upstream_lean: bool = True
+    """Operations on objects go past boto3."""
+    listing: str = "exact"
+    """How listings learn the original sizes of objects in an upstream."""
 
     @property
     def runtime_dir(self) -> Path:
@@ -120,6 +137,26 @@ class Settings:
     def generated_credentials(self) -> Path:
         """Where the root key pair of the first start is kept."""
         return self.data_dir / "credentials"
+
+
+UPSTREAM_FLAGS: Final = (
+    (
+        "--endpoint-url",
+        "URL",
+        "keep objects in this S3 service instead of --data-dir; credentials as for the AWS tools",
+    ),
+    ("--upstream-region", "NAME", "region that requests to it are signed for (--region)"),
+    ("--upstream-addressing", "KIND", "path, virtual or auto: where its bucket names stand (auto)"),
+    ("--upstream-connections", "N", "kept open to it, per process (32)"),
+    ("--upstream-connect-timeout", "SECONDS", "until it must have taken a connection (5)"),
+    ("--upstream-read-timeout", "SECONDS", "longest silence in the middle of an answer (60)"),
+    ("--upstream-attempts", "N", "tries of a request that fails, the first included (3)"),
+    ("--upstream-retries", "KIND", "standard, or adaptive: slow down when it throttles (standard)"),
+    ("--upstream-ca-bundle", "FILE", "authorities that its certificate is checked by (the system's)"),
+    ("--upstream-lean", "yes|no", "send operations on objects past boto3, which takes less CPU (yes)"),
+    ("--listing", "KIND", "exact, cached or physical: where sizes in listings come from (exact)"),
+)
+"""Flag, kind of value and help of what concerns an upstream; but for the first, they mean nothing without one."""
 
 
 def default_workers() -> int:
@@ -161,6 +198,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--log-format", "KIND", "pretty or json (pretty)"),
         ("--log-level", "KIND", "info; debug: also which codec was chosen and why (info)"),
         ("--gunicorn-conf", "FILE", "gunicorn settings (conf/gunicorn.conf.py beside the package, if present)"),
+        *UPSTREAM_FLAGS,
     ]
     for flag, metavar, text in flags:
         parser.add_argument(flag, metavar=metavar, help=text)
@@ -207,7 +245,24 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         log_format=values.choice("--log-format", ("pretty", "json")),
         log_level=values.choice("--log-level", ("info", "debug")),
         gunicorn_conf=values.file("--gunicorn-conf"),
+        endpoint_url=_endpoint(values.find("--endpoint-url")),
+        upstream_region=values.find("--upstream-region") and values.matching("--upstream-region", "", _REGION),
+        upstream_addressing=values.choice("--upstream-addressing", ("auto", "path", "virtual")),
+        upstream_connections=values.number("--upstream-connections", 32, range(1, UPSTREAM_CONNECTIONS_MAX + 1)),
+        upstream_connect_timeout=values.number("--upstream-connect-timeout", 5, range(1, SECONDS_MAX + 1)),
+        upstream_read_timeout=values.number("--upstream-read-timeout", 60, range(1, SECONDS_MAX + 1)),
+        upstream_attempts=values.number("--upstream-attempts", 3, range(1, 21)),
+        upstream_retries=values.choice("--upstream-retries", ("standard", "adaptive")),
+        upstream_ca_bundle=values.file("--upstream-ca-bundle"),
+        upstream_lean=values.choice("--upstream-lean", ("yes", "no")) == "yes",
+        listing=values.choice("--listing", ("exact", "cached", "physical")),
     )
+    if settings.endpoint_url is None:
+        for flag, *_ in UPSTREAM_FLAGS[1:]:
+            if values.find(flag) is not None:
+                raise SettingsError(f"{flag}: has no meaning without --endpoint-url")
+    elif values.find("--volume-bytes") is not None:
+        raise SettingsError("--volume-bytes: has no meaning with --endpoint-url")
     _check(settings)
     return settings
 
@@ -235,6 +290,21 @@ def _check(settings: Settings) -> None:
 
 def _name(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
+
+
+def _endpoint(url: str | None) -> str | None:
+    """An upstream's address, as boto3 takes it."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username is not None:
+        # SECURITY: the address may hold a password, which must not come out in a log
+        raise SettingsError("--endpoint-url: must be http[s]://HOST[:PORT], without credentials")
+    return url.rstrip("/")
 
 
 def _domains(text: str) -> tuple[str, ...]:

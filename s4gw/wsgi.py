@@ -14,15 +14,16 @@ from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, AutoDispatcher, Choice, 
 from s4gw.gateway.app import Application, create_app
 from s4gw.gateway.chores import chores
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
-from s4gw.gateway.services import Services
+from s4gw.gateway.services import Delegate, Services
 from s4gw.gpu import Client
 from s4gw.objects import Objects
-from s4gw.observability import Metrics, log
+from s4gw.observability import Metrics, current, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from s4gw.backends.base import Backend
     from s4gw.gateway.access import Access
     from s4gw.gpu import Link
     from s4gw.settings import Settings
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 SQUISH_LEVELS: Final = {"fast": (1, 1), "balanced": (1, 3), "archive": (9, 19)}
 """The fast zstd level, and the one to take where a trial says that it saves something."""
+
+
+CATALOGUE: Final = "catalogue.db"
+"""Under the data directory: what is known of an upstream's objects; may be deleted at any time."""
 
 
 def make_app(settings: Settings, access: Access, link: Link | None = None) -> Application:
@@ -41,9 +46,14 @@ def make_app(settings: Settings, access: Access, link: Link | None = None) -> Ap
 def build_services(settings: Settings, access: Access, link: Link | None = None) -> Services:
     """Make what one worker holds."""
     metrics = Metrics()
-    backend = EmbeddedBackend(
-        settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes, chores=chores(settings)
-    )
+    backend: Backend
+    upstream: Delegate | None = None
+    if settings.endpoint_url is None:
+        backend = EmbeddedBackend(
+            settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes, chores=chores(settings)
+        )
+    else:
+        backend, upstream = _upstream(settings, settings.endpoint_url, access, metrics)
     return Services(
         settings=settings,
         backend=backend,
@@ -60,9 +70,63 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
             clock=time.time,
             policy=access.policy,
             trusted_proxies=settings.trusted_proxies,
+            sole_owner=access.owner_id if upstream is not None else "",
         ),
         metrics=metrics,
+        upstream=upstream,
     )
+
+
+def _upstream(settings: Settings, endpoint_url: str, access: Access, metrics: Metrics) -> tuple[Backend, Delegate]:
+    """The backend in front of an upstream, and the way past it. Nothing is asked before the first request."""
+    # Late: boto3 takes 0.2 s to load, which a gateway on its own disk need not spend.
+    from s4gw.backends import remote
+
+    def answered(call: remote.Answered) -> None:
+        metrics.upstream_done(call.operation, call.code or "ok", seconds=call.seconds, retries=call.attempts - 1)
+        cause = current()
+        if cause is not None:
+            cause.add(call.request_id)
+        if call.failed:
+            log.get_logger().warning(
+                "upstream",
+                op=call.operation,
+                bucket=call.bucket,
+                status=call.status,
+                error=call.code,
+                attempts=call.attempts,
+                upstream_id=call.request_id,
+                request_id="" if cause is None else cause.request_id,
+            )
+
+    def refusing(is_open: bool) -> None:  # noqa: FBT001 - as the breaker calls it
+        metrics.upstream_breaker.set(is_open)
+        log.get_logger().warning("upstream is down, failing fast" if is_open else "upstream is back")
+
+    upstream = remote.Upstream(
+        remote.UpstreamSettings(
+            endpoint_url=endpoint_url,
+            region=settings.upstream_region or settings.region,
+            addressing=settings.upstream_addressing,
+            connections=settings.upstream_connections,
+            connect_timeout_s=settings.upstream_connect_timeout,
+            read_timeout_s=settings.upstream_read_timeout,
+            attempts=settings.upstream_attempts,
+            retries=settings.upstream_retries,
+            verify=True if settings.upstream_ca_bundle is None else str(settings.upstream_ca_bundle),
+            lean=settings.upstream_lean,
+        ),
+        observer=answered,
+        breaker=remote.Breaker(changed=refusing),
+    )
+    backend = remote.RemoteBackend(
+        upstream,
+        owner=access.owner_id,
+        region=settings.region,
+        catalogue=remote.Catalogue(settings.data_dir / CATALOGUE),
+        listing_mode=settings.listing,
+    )
+    return backend, remote.Delegate(upstream, backend.buckets)
 
 
 def encoder(settings: Settings, link: Link | None, metrics: Metrics) -> Callable[[Executor], Client] | None:

@@ -88,3 +88,36 @@ def test_half_a_root_pair_is_refused() -> None:
     """Neither variable means anything alone."""
     with pytest.raises(SettingsError, match="set both or neither"):
         load(S4_ACCESS_KEY_ID="AK")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--upstream-attempts", "2"),
+        ("--listing", "cached"),
+        ("--endpoint-url", "ftp://example.com"),
+        ("--endpoint-url", "https://"),
+        ("--endpoint-url", "https://user:secret@example.com"),
+        ("--endpoint-url", "http://example.com?x=y"),
+        ("--endpoint-url", "http://example.com:port"),
+        ("--endpoint-url", "http://example.com", "--volume-bytes", "100000000"),
+        ("--endpoint-url", "http://example.com", "--upstream-region", "not a region"),
+    ],
+)
+def test_an_upstream_is_an_address(flags: tuple[str, ...]) -> None:
+    """Its settings mean nothing without one, and a password in it comes out nowhere."""
+    with pytest.raises(SettingsError) as caught:
+        load(*flags)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_upstream_is_signed_for_as_set() -> None:
+    """Its own region where one is given; a slash at the end means nothing."""
+    found = load("--endpoint-url", "https://example.com/", "--region", "eu-1", "--upstream-lean", "no")
+    own = load("--endpoint-url", "https://example.com", "--upstream-region", "eu-2")
+    assert ("https://example.com", None, False, "eu-2") == (
+        found.endpoint_url,
+        found.upstream_region,
+        found.upstream_lean,
+        own.upstream_region,
+    )

@@ -40,6 +40,12 @@ class Access:
     credentials: CredentialStore
     policy: Policy | None = None
 
+    @property
+    def owner_id(self) -> str:
+        """Canonical id of the user who owns an upstream's buckets: the one named root, else the first."""
+        pairs = list(self.credentials)
+        return next((pair.owner_id for pair in pairs if pair.name == ROOT_NAME), pairs[0].owner_id if pairs else "")
+
 
 def load(settings: Settings) -> Access:
     """Read key pairs and policy.

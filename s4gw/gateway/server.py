@@ -98,7 +98,8 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         self._lock = prepare(settings)
         self._root_key = access.ensure_root_key(settings)
         self.access = access.load(settings)
-        start_store(settings)
+        if settings.endpoint_url is None:
+            start_store(settings)
         super().__init__()
         # Twice: during a reload the workers of before are still on their way out.
         self._shares = Shares(2 * self.cfg.workers + 1)

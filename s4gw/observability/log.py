@@ -51,6 +51,8 @@ def configure(log_format: str, stream: TextIO | None = None, *, debug: bool = Fa
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    for chatty in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class _Line:

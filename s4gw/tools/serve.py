@@ -30,8 +30,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "serve",
         help="serve S3",
-        description="Serve S3 from a data directory. Every flag can be set in the environment: --data-dir is "
-        "S4GW_DATA_DIR. S4_ACCESS_KEY_ID and S4_SECRET_ACCESS_KEY set the root key pair.",
+        description="Serve S3 from a data directory, or in front of another S3 service. Every flag can be set in the "
+        "environment: --data-dir is S4GW_DATA_DIR. S4_ACCESS_KEY_ID and S4_SECRET_ACCESS_KEY set the root key pair.",
     )
     settings_module.add_arguments(parser)
     parser.set_defaults(run=run)
@@ -53,7 +53,9 @@ def start_page(settings: Settings, root_key: Credentials | None) -> str:
     """What is shown when the listeners are bound: address, key and three commands to paste."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - to be replaced
     url = f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
-    lines = [f"s4gw {metadata.version('s4gw')} serves S3 at {url} from {settings.data_dir}", ""]
+    where = f"from {settings.data_dir}" if settings.endpoint_url is None else f"in front of {settings.endpoint_url}"
+    bucket = "first" if settings.endpoint_url is None else "BUCKET"
+    lines = [f"s4gw {metadata.version('s4gw')} serves S3 at {url} {where}", ""]
     if root_key is not None:
         lines += [
             "A root key pair was made. It is shown this once and kept in",
@@ -74,9 +76,9 @@ def start_page(settings: Settings, root_key: Credentials | None) -> str:
     lines += [
         f"  export AWS_DEFAULT_REGION={settings.region}",
         "",
-        f"  aws --endpoint-url {url} s3 mb s3://first",
-        f"  aws --endpoint-url {url} s3 cp README.md s3://first/",
-        f"  aws --endpoint-url {url} s3 ls s3://first",
+        f"  aws --endpoint-url {url} s3 {'mb s3://first' if settings.endpoint_url is None else 'ls'}",
+        f"  aws --endpoint-url {url} s3 cp README.md s3://{bucket}/",
+        f"  aws --endpoint-url {url} s3 ls s3://{bucket}",
         "",
     ]
     if settings.metrics_port is not None:

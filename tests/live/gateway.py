@@ -24,6 +24,7 @@ from botocore.config import Config
 START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 60.0
 POLL_S: Final = 0.05
+READY: Final = "/ready"
 REGION: Final = "us-east-1"
 BIN: Final = Path(sys.prefix) / "bin"
 
@@ -122,10 +123,10 @@ class Gateway:
         """The largest resident set among the workers."""
         return max((_resident(pid) for pid in self.workers()), default=0)
 
-    def alive(self) -> bool:
+    def alive(self, probe: str = READY) -> bool:
         """Tell whether it still answers."""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return self.process.poll() is None and self.get("/ready")[0] == http.HTTPStatus.OK
+            return self.process.poll() is None and self.get(probe)[0] == http.HTTPStatus.OK
         return False
 
     def stop(self) -> int:
@@ -152,11 +153,14 @@ def running(
     folder: Path,
     *flags: str,
     device: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    probe: str = READY,
     program: Sequence[str] = (str(BIN / "s4gw"),),
 ) -> Iterator[Gateway]:
     """Serve from *folder*, which may hold the data of an earlier run; stop at the end, hard if need be.
 
-    *program* stands in for ``s4gw``, with its command line.
+    *environment* stands beside this process's own; *probe* is what must answer before the gateway is given; *program*
+    stands in for ``s4gw``, with its command line.
     """
     write_credentials(folder / "credentials", device=device)
     address = folder / "data" / "run" / "address"
@@ -164,9 +168,15 @@ def running(
     where = ("--host", "127.0.0.1", "--port", "0", "--data-dir", str(folder / "data"))
     users = ("--credentials-file", str(folder / "credentials"))
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen([*program, "serve", *where, *users, *flags], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            [*program, "serve", *where, *users, *flags],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=os.environ | dict(environment or {}),
+        )
     try:
-        yield _await(process, folder, address)
+        yield _await(process, folder, address, probe)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -177,13 +187,13 @@ def running(
                 process.wait()
 
 
-def _await(process: subprocess.Popen[bytes], folder: Path, address: Path) -> Gateway:
+def _await(process: subprocess.Popen[bytes], folder: Path, address: Path, probe: str) -> Gateway:
     until = time.monotonic() + START_S_MAX
     while time.monotonic() < until and process.poll() is None:
         lines = address.read_text().splitlines() if address.exists() else []
         if lines:
             gateway = Gateway(process, folder, lines[0])
-            if gateway.alive():
+            if gateway.alive(probe):
                 return gateway
         time.sleep(POLL_S)
     raise AssertionError(f"s4gw serve did not start:\n{(folder / 'log').read_text(errors='replace')[-3000:]}")

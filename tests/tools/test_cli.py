@@ -21,8 +21,8 @@ def test_version_tells_what_is_installed(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_misuse_is_one_line_and_exit_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     """A setting that cannot be meant stops the command before it does anything."""
-    status = cli.main(["serve", "--endpoint-url", "https://example.com"])
-    assert (2, "s4gw: --endpoint-url: an upstream bucket is not there yet\n") == (status, capsys.readouterr().err)
+    status = cli.main(["serve", "--tls-cert", "x.pem"])
+    assert (2, "s4gw: --tls-cert: TLS is not there yet\n") == (status, capsys.readouterr().err)
 
 
 def test_an_unknown_command_is_misuse() -> None:

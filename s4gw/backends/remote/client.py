@@ -23,7 +23,7 @@ from s4gw.backends.remote.body import UpstreamBody
 from s4gw.backends.remote.breaker import Breaker
 from s4gw.backends.remote.clients import Clients
 from s4gw.backends.remote.config import UpstreamSettings
-from s4gw.backends.remote.errors import UpstreamUnavailable, label_of, translate
+from s4gw.backends.remote.errors import OURS, UpstreamUnavailable, label_of, translate
 from s4gw.backends.remote.lean import FAILURES, LEAN, Lean, NotSentError
 from s4gw.s3.errors import InternalError, InvalidRequest, S3Error, ServiceUnavailable
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
@@ -59,6 +59,11 @@ class Answered:
     attempts: int
     seconds: float
     """Until the answer's headers were there."""
+
+    @property
+    def failed(self) -> bool:
+        """It says something about the upstream or about how the gateway asks, rather than about the request."""
+        return bool(self.code) and (self.status == 0 or self.status >= InternalError.status or self.code in OURS)
 
 
 Observer = Callable[[Answered], None]

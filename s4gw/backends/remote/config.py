@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import urlsplit
-
-Addressing = Literal["path", "virtual", "auto"]
-Retries = Literal["standard", "adaptive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +14,8 @@ class UpstreamSettings:
     endpoint_url: str
     region: str = "us-east-1"
     """Signed for; most servers that are not AWS take any."""
-    addressing: Addressing = "auto"
-    """Bucket in the path, in the host name, or as boto3 sees fit for the endpoint."""
+    addressing: str = "auto"
+    """path, virtual (the bucket in the host name), or auto: as boto3 sees fit for the endpoint."""
     connections: int = 32
     """Kept open per process; at least as many as threads that may ask at once."""
     connect_timeout_s: float = 5.0
@@ -27,8 +23,8 @@ class UpstreamSettings:
     """Longest silence of the upstream in the middle of an answer."""
     attempts: int = 3
     """Of one call, the first included."""
-    retries: Retries = "standard"
-    """adaptive also slows the gateway down when the upstream throttles."""
+    retries: str = "standard"
+    """standard, or adaptive, which also slows the gateway down when the upstream throttles."""
     verify: bool | str = True
     """Check the upstream's certificate, if a path: by the CA bundle there."""
     lean: bool = True

@@ -28,6 +28,7 @@ from s4gw.s3.shapes import OPERATIONS
 from tests.gateway.kit import ALICE, make_services
 from tests.gateway.resources.conftest import InProcess
 from tests.s3.test_model import SERVICE, sample
+from tests.test_docs import rows
 
 BOB = Credentials("BOBKEY", "bob-secret", "b" * 64, "bob")
 DELEGATED = sorted(name for name in ROUTED if way_of(name) is Way.DELEGATED)
@@ -195,3 +196,10 @@ def test_every_operation_has_one_way() -> None:
         {name for name in SQUISHED | TRANSPARENT if UPSTREAM_RESOURCES[name] is not RESOURCES[name]},
     )
     assert [frozenset()] * 2 == [SQUISHED & TRANSPARENT, (SQUISHED | TRANSPARENT) & set(REFUSED)]
+
+
+def test_the_table_says_what_the_program_does() -> None:
+    """docs/upstream.md lists every operation with its way, and the reason of every refusal."""
+    table = {name.strip("`"): (way, why) for name, way, why in rows("upstream.md", "What becomes of each operation")}
+    assert {name: str(way_of(name)) for name in ROUTED} == {name: way for name, (way, _) in table.items()}
+    assert dict(REFUSED) == {name: why for name, (way, why) in table.items() if way == Way.REFUSED}
