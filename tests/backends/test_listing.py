@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s4gw.backends import Backend, EmbeddedBackend, MemoryBackend
-from tests.backends.kit import BUCKET, delete, keys, make_bucket, put
+from s4gw.backends.remote.backend import RemoteBackend
+from s4gw.backends.remote.catalogue import Catalogue
+from tests.backends.kit import BUCKET, OWNER, delete, keys, make_bucket, put
+from tests.backends.remote_fake import FakeUpstream
 
 LETTERS = st.text(alphabet="ab/é\x01\U0001f600", min_size=1, max_size=6)
 
@@ -25,11 +29,14 @@ def model(names: set[str], prefix: str, delimiter: str, after: str) -> list[str]
     return sorted((entry for entry in entries if entry.encode() > after.encode()), key=str.encode)
 
 
-@pytest.fixture(scope="module", params=["memory", "embedded"])
+@pytest.fixture(scope="module", params=["memory", "embedded", "remote"])
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    folder = Path(tmp_path_factory.mktemp("listing"))
     made: Backend = MemoryBackend()
     if request.param == "embedded":
-        made = EmbeddedBackend(Path(tmp_path_factory.mktemp("listing")) / "data", in_process=True)
+        made = EmbeddedBackend(folder / "data", in_process=True)
+    elif request.param == "remote":
+        made = RemoteBackend(cast("Any", FakeUpstream()), owner=OWNER, catalogue=Catalogue(folder / "catalogue"))
     yield made
     made.close()
 

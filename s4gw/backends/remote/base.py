@@ -7,10 +7,11 @@ so that bytes of two objects never meet; `ObjectChanged` tells that it went away
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -38,6 +39,9 @@ from s4gw.s3.errors import (
     S3Error,
     ServiceUnavailable,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 READ_ATTEMPTS: Final = 3
 """Of one span whose answer breaks off: the connection's fault, not the object's."""
@@ -75,6 +79,14 @@ class Handle:
         return replace(self, tail=b"")
 
 
+class ContextPool(ThreadPoolExecutor):
+    """Threads that work in the context of whoever asks them, so that log lines of a call name its request."""
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **more: P.kwargs) -> Future[T]:
+        context = copy_context()
+        return super().submit(lambda: context.run(work, *args, **more))
+
+
 class Pools:
     """Threads of one process that wait for the upstream, started when first needed, so after any fork.
 
@@ -84,8 +96,8 @@ class Pools:
     """
 
     def __init__(self, *, requests: int = 32, bodies: int = 8) -> None:
-        self.requests = ThreadPoolExecutor(requests, "upstream")
-        self.bodies = ThreadPoolExecutor(bodies, "upload")
+        self.requests = ContextPool(requests, "upstream")
+        self.bodies = ContextPool(bodies, "upload")
 
     def close(self) -> None:
         """Let running work end and give the threads back."""

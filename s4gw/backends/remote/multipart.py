@@ -19,6 +19,7 @@ from s4gw.backends.remote.completion import Completion, RemoteCompletion
 from s4gw.backends.remote.part_writer import PartWriter
 from s4gw.backends.remote.staging import PartFacts, UploadRecord
 from s4gw.backends.remote.uploads import encryption
+from s4gw.backends.remote.writing import check_writable
 from s4gw.s3.errors import InternalError, InvalidPart, NoSuchUpload, S3Error
 
 PAGE_MAX: Final = 1000
@@ -28,6 +29,7 @@ class RemoteMultipart(RemoteCompletion):
     """The port's multipart methods."""
 
     def create_upload(self, bucket: str, upload: Upload) -> None:
+        check_writable(upload.key)
         self.create_record(bucket, upload)
 
     def get_upload(self, bucket: str, key: str, upload_id: str) -> Upload:

@@ -14,7 +14,7 @@ from s4gw.backends.remote.completion import ONE_PUT_BYTES
 from s4gw.backends.remote.compose import Limits
 from s4gw.backends.remote.multipart import RemoteMultipart
 from s4gw.backends.remote.part_writer import BLOCK_BYTES
-from s4gw.s3.errors import InvalidPart, NoSuchKey, NoSuchUpload, PreconditionFailed, S3Error
+from s4gw.s3.errors import InvalidArgument, InvalidPart, NoSuchKey, NoSuchUpload, PreconditionFailed, S3Error
 from tests.backends.kit import BUCKET, etag_of
 from tests.backends.remote_fake import FakeUpstream
 
@@ -231,6 +231,12 @@ def test_a_thousand_parts_are_asked_for_side_by_side(
     assert len(body) * 1000 + len(TAIL) == len(fake.body(BUCKET, KEY))
     others = fake.counts().total() - fake.counts()[operation] - fake.counts()["UploadPart"]
     assert (True, True, True) == (fake.counts()[operation] >= 1000, fake.most_at_once >= 16, others <= 22)
+
+
+def test_upload_cannot_become_a_reserved_object(gateway: RemoteMultipart) -> None:
+    for key in (".s4gw/uploads/x", "k.s4index", ".s4mpu/1"):
+        with pytest.raises(InvalidArgument):
+            start(gateway, key=key)
 
 
 # -- death on the way ------------------------------------------------------------------------------------------------
