@@ -41,6 +41,8 @@ class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     region: str = "us-east-1"
     versioning: Versioning = ""
+    owns_objects: bool = False
+    """Every object in it belongs to its owner, whoever wrote it, and has no list of its own: nobody has to look."""
     object_lock: DefaultRetention | None = None
     """None: no version here can be locked. Once set it stays, and so does versioning."""
     mfa_delete: str = ""

@@ -9,7 +9,8 @@ import pytest
 from s4gw.auth import Principal
 from s4gw.backends.base import BucketInfo, ObjectMeta, StoredObject, Upload
 from s4gw.bucketconfig import dump_document, ownership_document
-from s4gw.gateway.middleware.authorization import RULES_CACHED_MAX, looked_up
+from s4gw.gateway.middleware.authorization import RULES_CACHED_MAX
+from s4gw.gateway.middleware.lookups import looked_up
 from s4gw.gateway.resources import RESOURCES
 from s4gw.policy import ACTIONS, Target, parse_policy
 from s4gw.s3 import operation

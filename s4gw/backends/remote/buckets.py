@@ -153,6 +153,7 @@ class Buckets:
             created_ms=0,
             region=self._region,
             versioning=state,
+            owns_objects=True,
             configs=LazyConfigs(lambda: self._cors(name)),
         )
 

@@ -10,9 +10,10 @@ Whoever may not list a bucket does not learn which keys it lacks: reading a miss
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from s4gw.bucketconfig import stored_ownership, stored_public_access_block
+from s4gw.gateway.middleware.lookups import Place, look_at, seen_by
 from s4gw.policy import (
     ACTIONS,
     OBJECT_OWNER_ACTIONS,
@@ -36,7 +37,7 @@ from s4gw.policy import (
     resource_arn,
 )
 from s4gw.s3 import uri
-from s4gw.s3.errors import AccessDenied, NoSuchBucket, NoSuchKey, NoSuchUpload, NoSuchVersion
+from s4gw.s3.errors import AccessDenied, NoSuchBucket, NoSuchUpload
 
 if TYPE_CHECKING:
     import falcon
@@ -67,14 +68,6 @@ _EXPECTED: Final = "x-amz-expected-bucket-owner"
 _EXPECTED_SOURCE: Final = "x-amz-source-expected-bucket-owner"
 _LIST: Final = Rule("s3:ListBucket", Target.BUCKET)
 _OWNED: Final = Decision(allowed=True, explicit_deny=False, reason="bucket and object owner")
-
-
-class Place(NamedTuple):
-    """What an action is done to; an empty key means the bucket."""
-
-    bucket: str
-    key: str
-    version_id: str | None
 
 
 class Authorization:
@@ -146,7 +139,7 @@ class PolicyAuthorizer:
             raise AccessDenied  # SECURITY: what nobody has thought about is not allowed
         sent = req.header_map if headers is None else {**req.header_map, **headers}
         info = self.bucket_of(req, bucket) if bucket else None
-        asking = _Asking(self, req, sent, info)
+        asking = _Asking(self, req, sent, info, reads=operation == "GetObject")
         for rule in rules_of_operation:
             if asking.concerns(rule):
                 asking.demand(rule, bucket, key, version_id)
@@ -168,7 +161,7 @@ class PolicyAuthorizer:
                 acl=parse_acl(configs.get("acl", b""), info.owner),
                 policy=policy,
                 policy_is_public=policy is not None and is_public(policy),
-                acls_disabled=stored_ownership(configs) == "BucketOwnerEnforced",
+                acls_disabled=info.owns_objects or stored_ownership(configs) == "BucketOwnerEnforced",
                 ignore_public_acls=block.ignore_public_acls,
                 restrict_public_buckets=block.restrict_public_buckets,
             )
@@ -202,30 +195,24 @@ class PolicyAuthorizer:
         return info
 
 
-def looked_up(req: S3Request, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
-    """The object as authorization saw it, when it had to look; None when it had not, or when there is none."""
-    return _seen(req).get(Place(bucket, key, version_id))
-
-
-def _seen(req: S3Request) -> dict[Place, StoredObject | None]:
-    """What was looked up for this request."""
-    seen: dict[Place, StoredObject | None] | None = getattr(req.context, "looked_up", None)
-    if seen is None:
-        seen = req.context.looked_up = {}
-    return seen
-
-
 class _Asking:
     """The decisions of one call of `PolicyAuthorizer.authorize`."""
 
     def __init__(
-        self, owner: PolicyAuthorizer, req: S3Request, headers: Mapping[str, str], info: BucketInfo | None
+        self,
+        owner: PolicyAuthorizer,
+        req: S3Request,
+        headers: Mapping[str, str],
+        info: BucketInfo | None,
+        *,
+        reads: bool,
     ) -> None:
         self._owner = owner
         self._req = req
         self._caller = req.identity.principal
         self._headers = headers
         self._info = info
+        self._reads = reads
 
     def concerns(self, rule: Rule) -> bool:
         """Whether the request does what the rule is about."""
@@ -285,7 +272,7 @@ class _Asking:
         """
         if "policy" in info.configs or not is_owner(self._caller, info.owner):
             return False
-        if action not in OBJECT_OWNER_ACTIONS:
+        if info.owns_objects or action not in OBJECT_OWNER_ACTIONS:
             return True
         obj = self._object(place)
         return obj is None or obj.meta.owner in ("", info.owner)
@@ -338,24 +325,27 @@ class _Asking:
 
     def _object(self, place: Place) -> StoredObject | None:
         """The object, looked up once per request; None when there is none, or a delete marker."""
-        seen = _seen(self._req)
+        seen = seen_by(self._req)
         if place not in seen:
-            try:
-                obj = self._owner.backend.head_object(place.bucket, place.key, place.version_id)
-            except (NoSuchBucket, NoSuchKey, NoSuchVersion):
-                seen[place] = None
-            else:
-                seen[place] = None if obj.delete_marker else obj
+            backend = self._owner.backend
+            seen[place] = look_at(backend.open_object if self._reads else backend.head_object, place)
         return seen[place]
 
-    def _facts(self, place: Place) -> ObjectFacts | None:
+    def _object_now(self, place: Place) -> StoredObject | None:
+        """As `_object`, but never as remembered: tags change while nothing else does."""
         obj = self._object(place)
+        if obj is not None and obj.remembered:
+            obj = seen_by(self._req)[place] = look_at(self._owner.backend.head_object, place)
+        return obj
+
+    def _facts(self, place: Place) -> ObjectFacts | None:
+        obj = self._object_now(place)
         if obj is None:
             return None
         return ObjectFacts(obj.meta.owner, parse_acl(obj.meta.acl, obj.meta.owner), obj.meta.tags)
 
     def _tags(self, place: Place) -> Mapping[str, str]:
-        obj = self._object(place) if place.key else None
+        obj = self._object_now(place) if place.key else None
         return {} if obj is None else obj.meta.tags
 
     def _source(self, rule: Rule) -> Place:

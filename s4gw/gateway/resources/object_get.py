@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from s4gw.backends.bodies import ObjectChanged
 from s4gw.bucketconfig.object_lock import HOLD_HEADER, MODE_HEADER, UNTIL_HEADER
-from s4gw.gateway.middleware.authorization import looked_up
+from s4gw.gateway.middleware.lookups import looked_up
 from s4gw.gateway.resources import expiration
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
 from s4gw.gateway.resources.part_number import part_number
@@ -19,6 +20,8 @@ from s4gw.s3.errors import (
     MethodNotAllowed,
     NoSuchKey,
     NotModified,
+    S3Error,
+    ServiceUnavailable,
 )
 from s4gw.s3.range import ByteRange, parse_range
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from s4gw.gateway.request import S3Request
 
 PARTS_MAX: Final = 1000
+CHANGES_MAX: Final = 3
+"""Looks at an object that is overwritten between the look and the first byte."""
 LOCK_PERMISSIONS: Final = {
     "GetObjectRetention": (MODE_HEADER, UNTIL_HEADER),
     "GetObjectLegalHold": (HOLD_HEADER,),
@@ -43,17 +48,25 @@ def load(resource: Resource, req: S3Request) -> StoredObject:
 
     Raises: NoSuchKey, NoSuchVersion, MethodNotAllowed for a delete marker that is named by its version.
     """
+    version_id = _version_named(req)
+    # Authorization has looked already where the object itself decides who may read it.
+    obj = looked_up(req, req.bucket, req.key, version_id)
+    return _readable(req, obj or resource.backend.head_object(req.bucket, req.key, version_id))
+
+
+def _version_named(req: S3Request) -> str | None:
     version_id = req.query.get("versionId")
     if version_id == "":
         raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId")
-    # Authorization has looked already where the object itself decides who may read it.
-    obj = looked_up(req, req.bucket, req.key, version_id) or resource.backend.head_object(
-        req.bucket, req.key, version_id
-    )
+    return version_id
+
+
+def _readable(req: S3Request, obj: StoredObject) -> StoredObject:
+    """*obj*, unless it is a delete marker. Raises: NoSuchKey, MethodNotAllowed."""
     if not obj.delete_marker:
         return obj
     marker = {"x-amz-delete-marker": "true", "x-amz-version-id": obj.version_id}
-    if version_id:
+    if req.query.get("versionId"):
         marker["Last-Modified"] = http_date(obj.modified_ms)
         raise MethodNotAllowed(headers=marker, Method=req.method, ResourceType="DeleteMarker")
     raise NoSuchKey(headers=marker, Key=req.key)
@@ -115,12 +128,20 @@ def overrides(req: S3Request) -> dict[str, str]:
     return found
 
 
+class _Described(NamedTuple):
+    """Header of an answer, and the half-open range of the original that is its body."""
+
+    status: int
+    headers: dict[str, str]
+    start: int
+    end: int
+
+
 class _ReadObject(Resource):
     """What GET and HEAD share."""
 
-    def _describe(self, req: S3Request, resp: falcon.Response) -> tuple[StoredObject, int, int]:
-        """Set status and headers. Returns: the object and the half-open range of the original to send."""
-        obj = load(self, req)
+    def _describe(self, req: S3Request, obj: StoredObject) -> _Described:
+        """Work out the answer's header. Raises: NotModified, PreconditionFailed, InvalidRange, InvalidPart ..."""
         sent = req.header_map
         try:
             conditions.check_read(
@@ -139,6 +160,7 @@ class _ReadObject(Resource):
         part, part_found = self._part(req, obj)
         span = part or parse_range(sent.get("range"), obj.size)
         found.update(part_found)
+        status = 200
         if span is None:
             start, end = 0, obj.size
             if sent.get("x-amz-checksum-mode", "").upper() == "ENABLED":
@@ -146,12 +168,16 @@ class _ReadObject(Resource):
         else:
             start, end = span.start, span.end
             if obj.size:
-                resp.status = 206
+                status = 206
                 found["Content-Range"] = f"bytes {start}-{end - 1}/{obj.size}"
         found["Content-Length"] = str(end - start)
-        resp.set_headers(found)
+        return _Described(status, found, start, end)
+
+    def _answer(self, req: S3Request, resp: falcon.Response, obj: StoredObject, described: _Described) -> None:
+        """Set status and headers."""
+        resp.status = described.status
+        resp.set_headers(described.headers)
         req.facts.codec = obj.meta.codec
-        return obj, start, end
 
     def _part(self, req: S3Request, obj: StoredObject) -> tuple[ByteRange | None, Mapping[str, str]]:
         """The range of ``partNumber`` and the headers that go with it."""
@@ -183,7 +209,8 @@ class HeadObject(_ReadObject):
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """Headers only."""
-        self._describe(req, resp)
+        obj = load(self, req)
+        self._answer(req, resp, obj, self._describe(req, obj))
 
 
 class GetObject(_ReadObject):
@@ -191,12 +218,35 @@ class GetObject(_ReadObject):
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """Small bodies go out with the header; longer ones stream, decoded ahead by a few frames."""
-        obj, start, end = self._describe(req, resp)
+        version_id = _version_named(req)
+        backend = self.backend
+        obj = looked_up(req, req.bucket, req.key, version_id) or backend.open_object(req.bucket, req.key, version_id)
+        for _ in range(CHANGES_MAX):
+            try:
+                if self._send(req, resp, _readable(req, obj)):
+                    return
+            except ObjectChanged:
+                pass
+            except S3Error:
+                if not obj.remembered:
+                    raise
+            obj = backend.head_object(req.bucket, req.key, version_id)
+        raise ServiceUnavailable  # it is overwritten faster than it can be read
+
+    def _send(self, req: S3Request, resp: falcon.Response, obj: StoredObject) -> bool:
+        """Answer with *obj*, unless it is remembered and nothing of its body is asked for that could confirm it."""
+        described = self._describe(req, obj)
+        start, end = described.start, described.end
+        if obj.remembered and start >= end:
+            return False
         blocks = self.objects.read(req.bucket, obj, start, end)
-        if end - start <= self.objects.squisher.frame_bytes:
-            resp.data = b"".join(blocks)
-        else:
+        data = b"".join(blocks) if end - start <= self.objects.squisher.frame_bytes else None
+        self._answer(req, resp, obj, described)
+        if data is None:
             resp.stream = blocks
+        else:
+            resp.data = data
+        return True
 
 
 class GetObjectAttributes(Resource):

@@ -1,0 +1,42 @@
+"""Objects looked up for a request, once: by authorization where they decide who may, else by the responder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from s4gw.s3.errors import NoSuchBucket, NoSuchKey, NoSuchVersion
+
+if TYPE_CHECKING:
+    from s4gw.backends.base import StoredObject
+    from s4gw.gateway.request import S3Request
+
+
+class Place(NamedTuple):
+    """What an action is done to; an empty key means the bucket."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+
+
+def looked_up(req: S3Request, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
+    """The object as authorization saw it, when it had to look; None when it had not, or when there is none."""
+    return seen_by(req).get(Place(bucket, key, version_id))
+
+
+def seen_by(req: S3Request) -> dict[Place, StoredObject | None]:
+    """What was looked up for this request."""
+    seen: dict[Place, StoredObject | None] | None = getattr(req.context, "looked_up", None)
+    if seen is None:
+        seen = req.context.looked_up = {}
+    return seen
+
+
+def look_at(look: Callable[[str, str, str | None], StoredObject], place: Place) -> StoredObject | None:
+    """The object; None when there is none, or a delete marker."""
+    try:
+        obj = look(place.bucket, place.key, place.version_id)
+    except (NoSuchBucket, NoSuchKey, NoSuchVersion):
+        return None
+    return None if obj.delete_marker else obj
