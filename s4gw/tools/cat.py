@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from s4gw.checksum import crc32c
-from s4gw.codec import CodecError, FrameHeader, NoTrailer, Padding
+from s4gw.codec import CodecError, FrameHeader, NoTrailer, Padding, UnsupportedCodec
 from s4gw.s3.errors import InvalidRange
 from s4gw.s3.range import parse_range
 from s4gw.tools import stored
@@ -64,6 +64,8 @@ def _dictionary(path: Path | None) -> bytes | None:
 
 def _blocks(source: Stored, arguments: argparse.Namespace, dictionary: bytes | None) -> Iterator[bytes]:
     codec = stored.raw_codec(arguments)
+    if source.envelope and codec is None:
+        raise UnsupportedCodec(f"encryption {source.envelope} of S4")
     if source.framed and codec is None:
         size = _original_size(source)
         start, end = _range(arguments.range, size)

@@ -22,6 +22,7 @@ from s4gw.codec import (
     Padding,
     TrailerError,
     describe,
+    read_sidecar,
 )
 from s4gw.tools import stored
 from s4gw.tools.stored import SourceError, Stored
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 OK: Final = 0
 DAMAGE: Final = 1
 MISUSE: Final = 2
+SIDECAR_BYTES_MAX: Final = 600 * 1024**2  # as S4's own repair tool reads
 
 
 class FrameLine(msgspec.Struct, frozen=True):
@@ -56,6 +58,15 @@ class TrailerReport(msgspec.Struct, frozen=True):
     manifest: Manifest | None = None
 
 
+class SidecarReport(msgspec.Struct, frozen=True):
+    """The object that an index of S4 describes. Sizes in bytes."""
+
+    framed_size: int
+    stored_size: int | None
+    etag: str | None
+    encrypted: bool
+
+
 class CodecReport(msgspec.Struct):
     """Sums over the frames of one codec."""
 
@@ -65,7 +76,7 @@ class CodecReport(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """Everything about one body; `kind` is "framed", "raw" or "plain"."""
+    """Everything about one body; `kind` is "framed", "raw", "plain", or what else of S4 it is."""
 
     source: str
     kind: str
@@ -77,6 +88,7 @@ class Report(msgspec.Struct):
     codecs: dict[str, CodecReport] = {}
     trailer: TrailerReport = TrailerReport("none")
     damage: str = ""
+    describes: SidecarReport | None = None
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -115,7 +127,11 @@ def survey(source: Stored, arguments: argparse.Namespace) -> Report:
     kind = "framed" if framed else "plain" if codec is None else "raw"
     report = Report(source=arguments.source, kind=kind, stored_size=source.size)
     try:
-        if framed:
+        if codec is None and source.is_sidecar:
+            _survey_sidecar(source, report)
+        elif codec is None and source.envelope:
+            report.kind = f"encrypted, {source.envelope}"
+        elif framed:
             _survey_frames(source, report)
         else:
             report.original_size = sum(map(len, stored.raw(source, codec))) if codec is not None else source.size
@@ -144,6 +160,22 @@ def _survey_frames(source: Stored, report: Report) -> None:
         totals.stored_size += kept
     if isinstance(last, Padding):
         report.trailer = _trailer(source, index)
+
+
+def _survey_sidecar(source: Stored, report: Report) -> None:
+    """S4's index object: the frames that it promises, and the object that it belongs to."""
+    if source.size > SIDECAR_BYTES_MAX:
+        raise CodecError(f"an index object of {source.size} bytes")
+    sidecar = read_sidecar(source.read(0, source.size))
+    report.kind = f"index of S4, version {sidecar.version}"
+    report.original_size = sidecar.original_size
+    report.describes = SidecarReport(
+        sidecar.framed_size, sidecar.source_size, sidecar.source_etag, encrypted=sidecar.encryption is not None
+    )
+    for number in range(len(sidecar)):
+        entry = sidecar.entry(number)
+        ratio = _ratio(entry.original_size, entry.stored_size)
+        report.frames.append(FrameLine(number, entry.stored_start, "", entry.original_size, entry.stored_size, ratio))
 
 
 def _payload_reader(source: Stored, base: int, size: int) -> Callable[[int, int], bytes]:
@@ -178,6 +210,10 @@ def _lines(report: Report) -> Iterator[str]:
         share = _ratio(totals.original_size, totals.stored_size)
         yield (f"{totals.frames:>8}x {label:<14}{totals.original_size:>14}{totals.stored_size:>14}{share:>9.2f}")
     yield f"{'total':>8}  {report.kind:<14}{report.original_size:>14}{report.stored_size:>14}{report.ratio:>9.2f}"
+    if report.describes is not None:
+        about = report.describes
+        yield f"of an object of {about.stored_size or about.framed_size} bytes, ETag {about.etag or 'unknown'}"
+        return
     yield f"padding: {report.padding_size} bytes" if report.padding_size else "padding: none"
     yield from _trailer_lines(report.trailer)
 

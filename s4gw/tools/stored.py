@@ -21,6 +21,7 @@ from s4gw.codec import (
     FRAME_MAGIC,
     LEVEL_DEFAULT,
     PADDING_MAGIC,
+    SIDECAR_MAGIC,
     TRAILER_TAIL_BYTES,
     CodecError,
     CodecId,
@@ -37,6 +38,7 @@ from s4gw.codec import (
 
 _BLOCK_BYTES: Final = 1024**2
 _SCHEME: Final = "s3://"
+_ENVELOPES: Final = frozenset(b"S4E%d" % number for number in range(1, 7))  # sse.rs of S4; AES-256-GCM
 _STAMP: Final = "FORMAT"  # every data directory has this file; a mistyped path must not become a data directory
 
 
@@ -51,6 +53,10 @@ class Stored(Protocol):
     framed: bool
     dictionaries: Dictionaries | None
     """Gives what frames of cpu-zstd-dict need, where the source knows."""
+    envelope: str
+    """Magic of S4's encryption, if it lies around the body; else empty."""
+    is_sidecar: bool
+    """It is S4's index of another object."""
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes from *start* to *end*, half-open; fewer at the end of the body."""
@@ -63,7 +69,10 @@ class _File:
         self._file = file
         self.dictionaries: Dictionaries | None = None
         self.size = file.seek(0, os.SEEK_END)
-        self.framed = self.read(0, len(FRAME_MAGIC)) in {FRAME_MAGIC, PADDING_MAGIC}
+        head = self.read(0, len(FRAME_MAGIC))
+        self.framed = head in {FRAME_MAGIC, PADDING_MAGIC}
+        self.is_sidecar = head == SIDECAR_MAGIC
+        self.envelope = head.decode() if head in _ENVELOPES else ""
 
     def read(self, start: int, end: int) -> bytes:
         self._file.seek(start)
@@ -80,6 +89,7 @@ class _Object:
         self.size = size
         self.framed = framed
         self.dictionaries = dictionaries
+        self.envelope, self.is_sidecar = "", False  # a client's bytes, whatever they begin with
 
     def read(self, start: int, end: int) -> bytes:
         return self._read(start, min(end, self.size))

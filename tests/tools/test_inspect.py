@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from s4gw.codec import Choice, CodecId
-from s4gw.tools import inspect
+from s4gw.tools import cli, inspect
 from tests.codec.support import VECTORS, build, vector
 
 
@@ -134,3 +134,27 @@ def test_parameters_of_codecs(capsys: pytest.CaptureFixture[str], tmp_path: Path
     ]
     assert call(stored) == 0
     assert "       2  pco                     4003          1135     3.53  f64" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(("name", "version"), [("sidecar-v1.bin", 1), ("sidecar-v2.bin", 2), ("sidecar-v3.bin", 3)])
+def test_index_objects_of_s4(capsys: pytest.CaptureFixture[str], name: str, version: int) -> None:
+    """What they say about which object, of every version."""
+    found = report(capsys, 0, VECTORS / name)
+    assert (f"index of S4, version {version}", True) == (found["kind"], len(found["frames"]) > 0)
+    assert found["original_size"] == sum(frame["original_size"] for frame in found["frames"])
+    assert call(VECTORS / name) == 0
+    assert "of an object of" in capsys.readouterr().out
+
+
+def test_damaged_index_objects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 1, and why."""
+    (tmp_path / "k.s4index").write_bytes(vector("sidecar-v2.bin")[:-1])
+    assert "bytes for" in report(capsys, 1, tmp_path / "k.s4index")["damage"]
+
+
+def test_encrypted_objects_of_s4_are_called_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """They are no originals: inspect names the envelope, cat refuses them; --codec passthrough takes the bytes."""
+    (tmp_path / "k").write_bytes(b"S4E6\x01\x00\x01" + bytes(100))
+    assert "encrypted, S4E6" == report(capfd, 0, tmp_path / "k")["kind"]
+    refused, taken = (cli.main(["cat", str(tmp_path / "k"), *more]) for more in ([], ["--codec", "passthrough"]))
+    assert (1, 0, True) == (refused, taken, "encryption S4E6 of S4 is not supported" in capfd.readouterr().err)
