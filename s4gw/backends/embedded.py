@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from s4gw.backends import embedded_rows as rows
 from s4gw.backends.base import (
@@ -53,6 +53,19 @@ _DELETES_MAX: Final = 1000  # targets in one transaction, as many as one DeleteO
 _BUCKETS_MAX: Final = 1000
 _OBJECTS_MAX: Final = 4096
 """Remembered in each worker, checked by `Store.generations` before use; an object is some 2 KiB, 4 with its body."""
+
+
+class Usage(NamedTuple):
+    """What one bucket holds."""
+
+    bucket: str
+    objects: int
+    """Visible ones."""
+    versions: int
+    """Markers included."""
+    stored_bytes: int
+    """Of all versions."""
+    quota_bytes: int | None
 
 
 class EmbeddedBackend(EmbeddedMultipart, NearBackend):
@@ -154,6 +167,16 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
 
     def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
         self.submit(ops.PutLock(bucket, LockDefault(default.mode, default.days, default.years)))
+
+    def set_quota(self, bucket: str, limit: int | None) -> None:
+        """Limit the stored bytes of a bucket, or no longer. Raises: NoSuchBucket."""
+        self.submit(ops.SetQuota(bucket, limit))
+
+    def usage(self) -> Sequence[Usage]:
+        """What each bucket holds, ascending by name."""
+        with translated():
+            found = self._store.index.buckets()
+        return [Usage(row.name, row.objects, row.versions, row.bytes, row.quota) for row in found]
 
     # -- objects --------------------------------------------------------------------------------------------------
     def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:

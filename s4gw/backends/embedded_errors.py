@@ -18,6 +18,7 @@ from s4gw.s3.errors import (
     NoSuchUpload,
     NoSuchVersion,
     PreconditionFailed,
+    QuotaExceeded,
     S3Error,
     ServiceUnavailable,
 )
@@ -43,6 +44,7 @@ _REFUSALS: Final[dict[type[errors.Refused], Callable[[str], S3Error]]] = {
     errors.NoLock: lambda _: InvalidRequest(NO_LOCK_MESSAGE),
     errors.MfaNeeded: lambda _: AccessDenied(MFA_MESSAGE),
     errors.CodeUsed: lambda _: AccessDenied(MFA_MESSAGE),
+    errors.QuotaFull: lambda fact: QuotaExceeded(QuotaBytes=fact),
     errors.BadState: InvalidBucketState,
     errors.NoSpace: lambda _: _unavailable(),
     errors.BadOperation: lambda _: InternalError(),

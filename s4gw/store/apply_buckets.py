@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from s4gw.store import apply_mfa, locks
+from s4gw.store import apply_mfa, locks, quota
 from s4gw.store.apply_objects import add_version, check_write, new_version
 from s4gw.store.errors import (
     BadOperation,
@@ -126,13 +126,15 @@ def create_upload(tables: Tables, op: CreateUpload, _inline: bytes | None) -> Ou
 
 def put_part(tables: Tables, op: PutPart, _inline: bytes | None) -> Outcome:
     """Add a part, in place of one with its number."""
-    upload = _upload(tables, tables.bucket(op.bucket).id, op.key, op.upload_id)
+    bucket = tables.bucket(op.bucket)
+    upload = _upload(tables, bucket.id, op.key, op.upload_id)
     tables.check_extents(op.extents)
+    stored = sum(extent.size for extent in op.extents)
+    quota.check(tables, bucket, stored)
     seq = tables.take_seq()
     old = tables.execute("SELECT extents FROM parts WHERE upload = ? AND number = ?", (upload, op.number)).fetchone()
     if old is not None:
         tables.release(unpack_runs(old[0]))
-    stored = sum(extent.size for extent in op.extents)
     packed = pack_runs(tables.add_extents(op.extents))
     tables.execute(
         "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -170,6 +172,7 @@ def complete(tables: Tables, op: Complete, inline: bytes | None) -> Outcome:
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
     lock = locks.wanted(tables, bucket, op.lock)
+    quota.check(tables, bucket, stored + sum(extent.size for extent in op.tail), current)
     seq = tables.take_seq()
     _end_upload(tables, upload, keep=chosen)
     runs += tables.add_extents(op.tail)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from s4gw.store import apply_mfa, locks
+from s4gw.store import apply_mfa, locks, quota
 from s4gw.store.errors import NoKey, PreconditionMissed
 from s4gw.store.ops import (
     FLAG_LOCKED,
@@ -36,9 +36,10 @@ def put(tables: Tables, op: Put, inline: bytes | None) -> Outcome:
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
     lock = locks.wanted(tables, bucket, op.lock)
+    stored = sum(extent.size for extent in op.extents)
+    quota.check(tables, bucket, stored, current)
     seq = tables.take_seq()
     tables.add_body(seq, op.meta, tables.add_extents(op.extents), inline)
-    stored = sum(extent.size for extent in op.extents)
     version = new_version(tables, bucket, seq, op.nonce, op.size, op.etag, stored, op.facts, lock)
     return add_version(tables, bucket, op.key, current, version)
 
@@ -50,6 +51,7 @@ def copy(tables: Tables, op: Copy, _inline: bytes | None) -> Outcome:
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
     lock = locks.wanted(tables, bucket, op.lock)
+    quota.check(tables, bucket, source.stored_size, current)
     seq = tables.take_seq()
     _copy_body(tables, source.seq, seq, op.meta)
     version = new_version(tables, bucket, seq, op.nonce, source.size, source.etag, source.stored_size, op.facts, lock)

@@ -21,7 +21,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from s4gw.store import apply_buckets, apply_expire, apply_locks, apply_mfa, apply_objects, apply_volumes, ops
+from s4gw.store import apply_buckets, apply_expire, apply_locks, apply_mfa, apply_objects, apply_volumes, ops, quota
 from s4gw.store.checkpoint import Checkpointer
 from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavailable
 from s4gw.store.generation import Generations
@@ -47,6 +47,7 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.SetVersioning: apply_buckets.set_versioning,
     ops.PutLock: apply_locks.put_lock,
     ops.SetLock: apply_locks.set_lock,
+    ops.SetQuota: quota.set_quota,
     ops.UseCode: apply_mfa.use_code,
     ops.Expire: apply_expire.expire,
     ops.Put: apply_objects.put,
@@ -60,7 +61,14 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.Complete: apply_buckets.complete,
     **apply_volumes.APPLY,
 }
-_CHANGE_BUCKETS: Final = (ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning, ops.PutLock)
+_CHANGE_BUCKETS: Final = (
+    ops.CreateBucket,
+    ops.DeleteBucket,
+    ops.PutConfig,
+    ops.SetVersioning,
+    ops.PutLock,
+    ops.SetQuota,
+)
 _CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Expire, ops.Complete)
 _CHANGE_NOTHING: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload, ops.UseCode, *apply_volumes.APPLY)
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)

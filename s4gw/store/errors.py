@@ -131,6 +131,12 @@ class CodeUsed(Refused):
     code = "code_used"
 
 
+class QuotaFull(Refused):
+    """The bucket would hold more than its quota; the fact is the quota in bytes."""
+
+    code = "quota_full"
+
+
 class BadState(Refused):
     """The bucket's state does not allow it; the fact says why, as a sentence."""
 

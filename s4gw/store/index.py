@@ -34,6 +34,7 @@ class BucketRecord(NamedTuple):
     configs: bytes
     lock: bytes | None
     mfa_delete: str
+    quota: int | None
     objects: int
     versions: int
     bytes: int
@@ -301,9 +302,7 @@ def _alone(_row: Row) -> list[Row]:
     return []
 
 
-_BUCKET: Final = (
-    "id, name, changed_seq, owner, created_ms, region, versioning, configs, lock, mfa_delete, objects, versions, bytes"
-)
+_BUCKET: Final = ", ".join(BucketRecord._fields)
 _SELECT_BUCKET: Final = f"SELECT {_BUCKET} FROM buckets WHERE name = ?"
 _O: Final = ", ".join(f"o.{column}" for column in VERSION_COLUMNS.split(", "))
 _SELECT_CURRENT: Final = f"""

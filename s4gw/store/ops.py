@@ -101,6 +101,13 @@ class PutLock(_Op, frozen=True, tag="pl"):
     default: LockDefault
 
 
+class SetQuota(_Op, frozen=True, tag="sq"):
+    """Limit the stored bytes of a bucket, or (None) no longer."""
+
+    bucket: str
+    limit: int | None
+
+
 class SetLock(_Op, frozen=True, tag="sl"):
     """Change the lock of the version with this sequence. Refused: no_lock, locked, no_key."""
 
@@ -256,6 +263,7 @@ Operation = (
     | SetVersioning
     | PutLock
     | SetLock
+    | SetQuota
     | UseCode
     | Expire
     | Put

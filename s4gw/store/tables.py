@@ -32,6 +32,8 @@ class BucketRow(NamedTuple):
     lock: LockDefault | None
     """None: no version can be locked."""
     mfa_delete: str
+    quota: int | None
+    """Stored bytes that the bucket may hold."""
 
 
 class Version(NamedTuple):
@@ -146,15 +148,15 @@ class Tables:
         known = self._buckets.get(name)
         if known is None:
             row = self.execute(
-                "SELECT id, versioning, owner, lock, mfa_delete FROM buckets WHERE name = ?", (name,)
+                "SELECT id, versioning, owner, lock, mfa_delete, quota FROM buckets WHERE name = ?", (name,)
             ).fetchone()
             if row is None:
                 raise NoBucket(name)
             if len(self._buckets) >= _BUCKET_CACHE_MAX:
                 self._buckets.clear()
-            number, versioning, owner, lock, mfa_delete = row
+            number, versioning, owner, lock, mfa_delete, quota = row
             default = None if lock is None else msgspec.msgpack.decode(lock, type=LockDefault)
-            known = self._buckets[name] = BucketRow(number, versioning, owner, default, mfa_delete)
+            known = self._buckets[name] = BucketRow(number, versioning, owner, default, mfa_delete, quota)
         return known
 
     def bucket_changed(self, name: str) -> None:
@@ -167,6 +169,12 @@ class Tables:
         counts[0] += objects
         counts[1] += versions
         counts[2] += size
+
+    def bucket_bytes(self, bucket: int) -> int:
+        """Stored bytes of all versions in the bucket, this transaction's included."""
+        row = self.execute("SELECT bytes FROM buckets WHERE id = ?", (bucket,)).fetchone()
+        assert row is not None
+        return int(row[0]) + self._counts.get(bucket, (0, 0, 0))[2]
 
     def facts_id(self, document: bytes) -> int:
         """Number of this listing document."""

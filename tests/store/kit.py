@@ -111,7 +111,7 @@ def _places(index: apsw.Connection, packed: Any) -> Iterator[tuple[Any, ...]]:
 _VERSION = "bucket.name, o.key, o.seq, o.flags, o.size, o.etag, o.stored_size, o.modified_ms, document, o.nonce"
 _CONTENTS = {
     "buckets": "SELECT name, changed_seq, owner, created_ms, region, versioning, objects, versions, bytes, configs,"
-    " lock, mfa_delete FROM buckets ORDER BY name",
+    " lock, mfa_delete, quota FROM buckets ORDER BY name",
     "objects": f"SELECT {_VERSION} FROM objects o JOIN buckets bucket ON bucket.id = o.bucket"
     " JOIN facts ON facts.id = o.facts ORDER BY 1, 2",
     "versions": f"SELECT {_VERSION} FROM versions o JOIN buckets bucket ON bucket.id = o.bucket"

@@ -180,7 +180,7 @@ def test_no_operation_of_the_store_is_forgotten_here() -> None:
     walked = {
         "CreateBucket", "DeleteBucket", "PutConfig", "SetVersioning", "PutLock", "SetLock", "UseCode", "Put", "Copy",
         "Rename", "SetMeta", "Delete", "CreateUpload", "PutPart", "AbortUpload", "Complete", "Reap", "VolumeDrop",
-        "Expire",
+        "Expire", "SetQuota",
     }  # fmt: skip
     # of extents that somebody refers to they change the place, or nothing
     walked |= {"VolumeAdd", "VolumeSeal", "Relocate", "VolumeGone", "Snapshotted", "Scrubbed"}

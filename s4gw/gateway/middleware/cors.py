@@ -32,7 +32,9 @@ class Cors:
             return
         info = self._bucket(req)
         if info is not None:
-            resp.set_headers(cors_headers(stored_cors(info.configs), origin=origin, method=req.method))
+            # As in S3: a client that says which method it is about is answered for that one.
+            method = req.header_map.get("access-control-request-method") or req.method
+            resp.set_headers(cors_headers(stored_cors(info.configs), origin=origin, method=method))
 
     def _bucket(self, req: S3Request) -> BucketInfo | None:
         """The bucket, also of a request that was refused before it was looked up."""

@@ -21,15 +21,23 @@ class Preflight(Resource):
         """The headers of the first rule that fits."""
         sent = req.header_map
         origin, method = sent.get("origin"), sent.get("access-control-request-method")
-        if not origin or not method:
+        if not origin:
             raise BadRequest("Insufficient information. Origin request header needed.")
+        if method not in cors.METHODS:
+            raise BadRequest(f"Invalid Access-Control-Request-Method: {method or 'null'}")
+        kind = "OBJECT" if req.key else "BUCKET"
+        rules = cors.stored_cors(self.backend.get_bucket(req.bucket).configs)
+        if not rules:
+            raise AccessForbidden(
+                "CORSResponse: CORS is not enabled for this bucket.", Method=method, ResourceType=kind
+            )
         allowed = cors.preflight_headers(
-            cors.stored_cors(self.backend.get_bucket(req.bucket).configs),
+            rules,
             origin=origin,
             method=method,
             requested=sent.get("access-control-request-headers", "").split(","),
         )
         if allowed is None:
-            raise AccessForbidden
+            raise AccessForbidden(Method=method, ResourceType=kind)
         resp.set_headers(allowed)
         resp.content_length = 0

@@ -127,6 +127,7 @@ from s4gw.s3.errors.state import (
     ObjectNotInActiveTierError,
     OperationAborted,
     PreconditionFailed,
+    QuotaExceeded,
     RenameSourceConditionFailed,
     RestoreAlreadyInProgress,
 )
@@ -220,6 +221,7 @@ __all__ = [
     "OwnershipControlsNotFoundError",
     "PermanentRedirect",
     "PreconditionFailed",
+    "QuotaExceeded",
     "RenameSourceConditionFailed",
     "ReplicationConfigurationNotFoundError",
     "RequestHeaderSectionTooLarge",

@@ -18,7 +18,11 @@ class AccessForbidden(S3Error):
 
     code = "AccessForbidden"
     status = 403
-    message = "CORSResponse: This CORS request is not allowed."
+    message = (
+        "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
+        "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
+        "resource's CORS spec."
+    )
 
 
 class AccountProblem(S3Error):

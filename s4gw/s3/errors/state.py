@@ -96,6 +96,14 @@ class PreconditionFailed(S3Error):
     message = "At least one of the pre-conditions you specified did not hold"
 
 
+class QuotaExceeded(S3Error):
+    """Not a code of S3's, which has no quotas; the one that Ceph answers with."""
+
+    code = "QuotaExceeded"
+    status = 403
+    message = "The bucket's quota would be exceeded."
+
+
 class RenameSourceConditionFailed(S3Error):
     """S3 code ``RenameSourceConditionFailed``."""
 
