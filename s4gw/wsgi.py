@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from s4gw.backends import remote
     from s4gw.backends.base import Backend
     from s4gw.gateway.access import Access
     from s4gw.gpu import Link
@@ -103,22 +104,8 @@ def _upstream(settings: Settings, endpoint_url: str, access: Access, metrics: Me
         metrics.upstream_breaker.set(is_open)
         log.get_logger().warning("upstream is down, failing fast" if is_open else "upstream is back")
 
-    upstream = remote.Upstream(
-        remote.UpstreamSettings(
-            endpoint_url=endpoint_url,
-            region=settings.upstream_region or settings.region,
-            addressing=settings.upstream_addressing,
-            connections=settings.upstream_connections,
-            connect_timeout_s=settings.upstream_connect_timeout,
-            read_timeout_s=settings.upstream_read_timeout,
-            attempts=settings.upstream_attempts,
-            retries=settings.upstream_retries,
-            verify=True if settings.upstream_ca_bundle is None else str(settings.upstream_ca_bundle),
-            lean=settings.upstream_lean,
-        ),
-        observer=answered,
-        breaker=remote.Breaker(changed=refusing),
-    )
+    reached = upstream_settings(settings, endpoint_url)
+    upstream = remote.Upstream(reached, observer=answered, breaker=remote.Breaker(changed=refusing))
     backend = remote.RemoteBackend(
         upstream,
         owner=access.owner_id,
@@ -127,6 +114,24 @@ def _upstream(settings: Settings, endpoint_url: str, access: Access, metrics: Me
         listing_mode=settings.listing,
     )
     return backend, remote.Delegate(upstream, backend.buckets)
+
+
+def upstream_settings(settings: Settings, endpoint_url: str) -> remote.UpstreamSettings:
+    """How the upstream is reached."""
+    from s4gw.backends import remote
+
+    return remote.UpstreamSettings(
+        endpoint_url=endpoint_url,
+        region=settings.upstream_region or settings.region,
+        addressing=settings.upstream_addressing,
+        connections=settings.upstream_connections,
+        connect_timeout_s=settings.upstream_connect_timeout,
+        read_timeout_s=settings.upstream_read_timeout,
+        attempts=settings.upstream_attempts,
+        retries=settings.upstream_retries,
+        verify=True if settings.upstream_ca_bundle is None else str(settings.upstream_ca_bundle),
+        lean=settings.upstream_lean,
+    )
 
 
 def encoder(settings: Settings, link: Link | None, metrics: Metrics) -> Callable[[Executor], Client] | None:
