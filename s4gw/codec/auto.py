@@ -17,7 +17,7 @@ from s4gw.checksum import Buffer
 from s4gw.codec import estimate, hint, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter
 from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, spread, trial_level, trial_sample
-from s4gw.codec.layout import CodecId, TypedFilter
+from s4gw.codec.layout import CodecId, PcoType, TypedFilter
 
 AUTO_BYTES_MIN: Final = 64 * 1024
 """Below, choosing would cost more than it saves: small objects are what a gateway stores most of."""
@@ -32,13 +32,16 @@ _ALIGNMENT: Final = 64
 
 _INCOMPRESSIBLE_PERMILLE: Final = 985
 _RECORD_PERCENT: Final = 97
-_SEGMENTS_PERCENT: Final = 95  # winners of single samples must beat the best for all by 5 %
+_SEGMENTS_PERCENT: Final = 97  # winners of single samples must beat the best for all by 3 %
 _NEAR_PERCENT: Final = 125
 _CLEARLY_PERCENT: Final = 85
 _TIE_PERCENT: Final = 102
 _LEVELS: Final = (1, 3)
 _CLOSER_CANDIDATES: Final = 3
+_UNEVEN: Final = 3  # one sample takes so many times what another takes: several kinds of bytes
+_NOTHING: Final = 128  # bytes; what samples of nearly nothing take says little
 _GLANCE_BYTES: Final = 4096
+_GLANCE_PERCENT: Final = 95
 
 ZSTD: Final = Choice(CodecId.ZSTD_CASCADE, 1)
 PLAIN: Final = Choice(CodecId.PASSTHROUGH, 0)
@@ -56,9 +59,10 @@ CANDIDATES: Final = (
     *(_typed(TypedFilter.PACK, width) for width in (4, 8)),
 )
 """What is estimated for everything that is not text."""
+FLOATS: Final = {Choice(CodecId.PCO, 0, Column(kind)): kind for kind in (PcoType.F64, PcoType.F32)}
+"""The same where samples look like it: decimal floats look like noise to everything else."""
 
-_TEXT_CODECS: Final = frozenset({CodecId.CPU_ZSTD, CodecId.ZSTD_CASCADE})
-_GLANCES: Final = (ZSTD, _typed(TypedFilter.PLANES, 8))
+_GLANCES: Final = (ZSTD, _typed(TypedFilter.PLANES, 8), _typed(TypedFilter.PLANES, 4))
 
 # what decodes slower must be smaller by this much to be chosen, in percent of its size
 _WEIGHTS: Final[Mapping[TypedFilter, int]] = {
@@ -94,21 +98,21 @@ class AutoDispatcher:
         choice = (_confirmed(view, self._hint) if self._hint else None) or survey(view, hint.candidates(self._hint))
         if choice is ZSTD:
             return msgspec.structs.replace(choice, level=trial_level(view, known, self._levels))
-        return _leveled(choice, self._levels[0])
+        return _leveled(choice, self._levels)
 
     def glance(self, choice: Choice, frame: Buffer) -> int:
-        """Permille of two small samples that *choice* would leave; text is text."""
+        """Permille of two small samples that *choice* would leave; 0 while zstd, or nothing, is still the thing."""
         if choice.codec is CodecId.SEGMENTS:
             return 0  # chooses for itself
         view = memoryview(frame).cast("B")
         pieces = spread(view[len(view) // 4 : -len(view) // 4], 2, _GLANCE_BYTES, alignment=_ALIGNMENT)
-        if choice.codec in _TEXT_CODECS:
-            return int(estimate.is_text(pieces)) or 1000
         size = max(1, sum(map(len, pieces)))
-        if choice.codec is CodecId.PASSTHROUGH:
-            shrinks = any(_total(each, view, pieces) * 1000 < size * _INCOMPRESSIBLE_PERMILLE for each in _GLANCES)
-            return 0 if shrinks else 1000
-        return _total(choice, view, pieces) * 1000 // size
+        if isinstance(choice.parameters, Filter | Column):
+            return _total(choice, view, pieces) * 1000 // size
+        if choice.codec is not CodecId.PASSTHROUGH and estimate.is_text(pieces):
+            return 0
+        plain = size if choice.codec is CodecId.PASSTHROUGH else _total(ZSTD, view, pieces)
+        return 1000 * any(_total(each, view, pieces) * 100 < plain * _GLANCE_PERCENT for each in _GLANCES)
 
     def hinted(self, hint: str) -> Dispatcher:
         return AutoDispatcher(self._levels, hint)
@@ -146,14 +150,13 @@ def _masked(choice: Choice, view: memoryview, pieces: Sequence[memoryview]) -> C
     return msgspec.structs.replace(choice, parameters=msgspec.structs.replace(wanted, mask=mask))
 
 
-def _leveled(choice: Choice, level: int) -> Choice:
-    """Give *choice* with *level* for the zstd within it."""
+def _leveled(choice: Choice, levels: tuple[int, int]) -> Choice:
+    """Give *choice* with the fast level for the streams of filters, and the better one for zstd on what is no text."""
     if isinstance(choice.parameters, tuple):
-        pieces = tuple(_leveled(each, level) for each in choice.parameters)
-        return msgspec.structs.replace(choice, level=level, parameters=pieces)
-    if choice.level in {0, level}:
-        return choice
-    return msgspec.structs.replace(choice, level=level)
+        pieces = tuple(_leveled(each, levels) for each in choice.parameters)
+        return msgspec.structs.replace(choice, level=levels[0], parameters=pieces)
+    level = levels[1] if choice.codec is CodecId.ZSTD_CASCADE else levels[0]
+    return choice if choice.level in {0, level} else msgspec.structs.replace(choice, level=level)
 
 
 def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
@@ -169,23 +172,25 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     costs = _costs(view, pieces)
     size = sum(map(len, pieces))
     totals = {choice: sum(each) for choice, each in costs.items()}
-    best = min(totals.values())
+    best = min(totals, key=totals.__getitem__)
     mixed = sum(map(min, zip(*costs.values(), strict=True)))
     if mixed * 1000 >= size * _INCOMPRESSIBLE_PERMILLE:
         return PLAIN
-    if mixed * 100 < best * _SEGMENTS_PERCENT:
-        winners = {min(costs, key=lambda choice: costs[choice][place]): None for place in range(len(pieces))}
-        return Choice(CodecId.SEGMENTS, 1, tuple({PLAIN: None, ZSTD: None, **winners}))
+    uneven = best is not ZSTD and max(costs[best]) > _UNEVEN * max(min(costs[best]), _NOTHING)
+    if uneven or mixed * 100 < totals[best] * _SEGMENTS_PERCENT:
+        winners = [min(costs, key=lambda choice: costs[choice][place]) for place in range(len(pieces))]
+        return Choice(CodecId.SEGMENTS, 1, tuple(dict.fromkeys((PLAIN, ZSTD, *winners, *_best(totals)))))
     return _closer(view, totals, [_masked(choice, view, pieces[:3]) for choice in hinted])
 
 
 def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[int]]:
     """Estimate the candidates for each piece, those that two pieces rule out only where a piece is of another kind."""
     order = [*pieces[::2], *pieces[1::2]]  # far apart first
-    costs = {choice: [estimate.size_of(choice, piece) for piece in order[:2]] for choice in CANDIDATES}
+    floats = [choice for choice, kind in FLOATS.items() if any(estimate.holds_floats(piece, kind) for piece in order)]
+    costs = {choice: [_cost(choice, piece, view) for piece in order[:2]] for choice in (*CANDIDATES, *floats)}
     record = _record(view, pieces)
     if record is not None:
-        costs[record] = [estimate.size_of(record, _from(piece, view, record)) for piece in order[:2]]
+        costs[record] = [_cost(record, piece, view) for piece in order[:2]]
     best = [min(each[place] for each in costs.values()) for place in range(len(order[:2]))]
     near = {
         choice
@@ -193,35 +198,36 @@ def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[
         if choice is ZSTD or any(cost * 100 <= least * _NEAR_PERCENT for cost, least in zip(each, best, strict=True))
     }
     for piece in order[2:]:
-        found = {choice: estimate.size_of(choice, _from(piece, view, choice)) for choice in near}
+        found = {choice: _cost(choice, piece, view) for choice in near}
         least = min(found.values())
         if not any(each * 100 <= least * _NEAR_PERCENT and least * 100 <= each * _NEAR_PERCENT for each in best):
             near = set(costs)
-            found |= {
-                choice: estimate.size_of(choice, _from(piece, view, choice)) for choice in costs if choice not in found
-            }
+            found |= {choice: _cost(choice, piece, view) for choice in costs if choice not in found}
         for choice, each in costs.items():
             # never the winner of this piece: it was far from it where it was measured
             each.append(found.get(choice, max(len(piece), least)))
     return costs
 
 
+def _cost(choice: Choice, piece: memoryview, view: memoryview) -> int:
+    """Bytes that *choice* leaves of *piece*; more for pcodec, which is slower to write."""
+    size = estimate.size_of(choice, _from(piece, view, choice))
+    return size * _WEIGHT_PCO // 100 if isinstance(choice.parameters, Column) else size
+
+
 def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Choice]) -> Choice:
     """Measure the best few again on larger samples, beside pcodec and what was hinted."""
     ranked = sorted(totals, key=totals.__getitem__)
-    candidates = dict.fromkeys((*hinted, *ranked[:_CLOSER_CANDIDATES]))
+    candidates = dict.fromkeys((*hinted, *_best(totals)))
     candidates[ZSTD] = None
     pieces = spread(view, _CLOSER_PIECES, _piece_bytes(view, _CLOSER_BYTES), alignment=_ALIGNMENT)
     width = _width(ranked, totals)
     if width and ranked[0] is not ZSTD:
         candidates[Choice(CodecId.PCO, 0, estimate.column_of(pieces[1], width))] = None
-        if _planes_only(ranked[:_CLOSER_CANDIDATES]):
+        if _planes_only(_best(totals)):
             # bytes repeat by their place, differences do not help: the order of the bytes may be the other one
             candidates[_typed(TypedFilter.PACK, width, big_endian=True)] = None
             candidates[_typed(TypedFilter.DELTA_PLANES, width, big_endian=True)] = None
-    elif ranked[0] is ZSTD and (floats := estimate.floats_of(pieces[1])) is not None:
-        # decimal readings in rows: zstd finds digits that repeat, no filter finds anything, pcodec knows what they are
-        candidates[Choice(CodecId.PCO, 0, floats)] = None
     costs = {choice: _total(choice, view, pieces) * _weight(choice) for choice in candidates}
     best = min(costs, key=costs.__getitem__)
     if best is not ZSTD and costs[best] * 100 > costs[ZSTD] * _CLEARLY_PERCENT:
@@ -232,6 +238,10 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
     if costs[best] >= sum(map(len, pieces)) * _INCOMPRESSIBLE_PERMILLE // 10:
         return PLAIN
     return best
+
+
+def _best(totals: Mapping[Choice, int]) -> list[Choice]:
+    return sorted(totals, key=totals.__getitem__)[:_CLOSER_CANDIDATES]
 
 
 def _width(ranked: Sequence[Choice], totals: Mapping[Choice, int]) -> int:

@@ -25,6 +25,10 @@ _TEXT_PERCENT: Final = 97
 _LAG_BYTES: Final = 4096  # bytes that each lag is measured on
 _LAG_GAIN: Final = 0.03  # a stride shows as this much more equal bytes than the other lags have
 
+_SMOOTH_LAGS: Final = (2, 3, 4, 6, 8, 12)  # grey, RGB, RGBA and stereo, the same with two bytes, three f32
+_SMOOTH_SHARE: Final = 0.5  # pictures, whose channels differ much and whose pixels do not
+_SMOOTHISH_SHARE: Final = 0.8
+
 _SEGMENT_SAMPLE_BYTES: Final = 16 * 1024
 
 _FLOAT_SHARE: Final = 0.95  # of elements whose exponent is that of an ordinary number
@@ -57,21 +61,35 @@ def is_text(pieces: Sequence[memoryview]) -> bool:
 
 
 def stride_of(piece: Buffer) -> int:
-    """Find the length of records: the lag at which clearly more bytes are equal than at others; 0: none."""
+    """Find the length of records: the lag at which clearly more bytes are equal than at others; 0: none.
+
+    Pixels and samples are hardly ever equal; they show, at short lags, by how little they differ.
+    """
     data = transform.to_bytes(piece)[: _LAG_BYTES + RECORD_BYTES_MAX]
     count = len(data) - RECORD_BYTES_MAX
     if count < RECORD_BYTES_MAX:
         return 0
+    smooth = _smooth_stride(data, count, _SMOOTH_SHARE)
+    if smooth:
+        return smooth
     head = data[:count]
     shares = np.array([np.count_nonzero(head == data[lag : lag + count]) for lag in range(1, RECORD_BYTES_MAX + 1)])
     threshold = shares.mean() + _LAG_GAIN * count
     best = int(shares.argmax()) + 1
     if best < 3 or shares[best - 1] <= threshold:  # noqa: PLR2004 - one and two bytes are elements
-        return 0
+        return _smooth_stride(data, count, _SMOOTHISH_SHARE)
     for part in range(3, best):  # a multiple of the stride fits about as well as the stride itself
         if best % part == 0 and shares[part - 1] > threshold and shares[part - 1] * 20 >= shares[best - 1] * 19:
             return part
     return best
+
+
+def _smooth_stride(data: Bytes, count: int, share: float) -> int:
+    """Find the short lag at which bytes differ least, if that is less than *share* of what most lags have; 0: none."""
+    head = data[:count]
+    steps = np.array([np.abs((data[lag : lag + count] - head).view(np.int8)).mean() for lag in _SMOOTH_LAGS])
+    best = int(steps.argmin())
+    return _SMOOTH_LAGS[best] if steps[best] < share * np.median(steps) else 0
 
 
 def mask_of(pieces: Sequence[Bytes], stride: int) -> int:
@@ -93,20 +111,24 @@ def column_of(piece: Buffer, width: int, *, big_endian: bool = False) -> Column:
     integers = {2: PcoType.U16, 4: PcoType.U32, 8: PcoType.U64}
     if width not in _FLOAT_EXPONENTS:
         return Column(integers[width], big_endian)
-    shift, mask, low, high = _FLOAT_EXPONENTS[width]
-    kind: Any = values.dtype.type
-    exponents = (values >> kind(shift)) & kind(mask)
-    ordinary = np.count_nonzero(((exponents >= low) & (exponents <= high)) | (values == 0))
-    nothing = np.count_nonzero(values) * 2 < len(values)
-    if ordinary >= _FLOAT_SHARE * len(values) and not nothing:
+    if _are_floats(values):
         return Column(PcoType.F32 if width == 4 else PcoType.F64, big_endian)  # noqa: PLR2004
     return Column(integers[width], big_endian)
 
 
-def floats_of(piece: Buffer) -> Column | None:
-    """Guess that elements are floats, of whichever width; None for anything else."""
-    columns = (column_of(piece, width) for width in sorted(_FLOAT_EXPONENTS, reverse=True))
-    return next((column for column in columns if column.kind in {PcoType.F32, PcoType.F64}), None)
+def holds_floats(piece: Buffer, kind: PcoType) -> bool:
+    """Whether nearly all elements of *piece* are ordinary floats of *kind*, F32 or F64."""
+    width = pco.TYPES[kind].itemsize
+    whole = transform.to_bytes(piece)
+    return _are_floats(transform.to_elements(whole[: len(whole) - len(whole) % width], width))
+
+
+def _are_floats(values: transform.Elements) -> bool:
+    shift, mask, low, high = _FLOAT_EXPONENTS[values.dtype.itemsize]
+    kind: Any = values.dtype.type
+    exponents = (values >> kind(shift)) & kind(mask)
+    ordinary = np.count_nonzero(((exponents >= low) & (exponents <= high)) | (values == 0))
+    return bool(ordinary >= _FLOAT_SHARE * len(values) and np.count_nonzero(values) * 2 > len(values))
 
 
 def best_of(choices: Sequence[Choice], piece: memoryview, start: int) -> Choice:

@@ -44,6 +44,8 @@ def encode(data: Buffer, column: Column, *, level: int = LEVEL) -> bytes:
     kind = TYPES[column.kind]
     size = len(whole) - len(whole) % kind.itemsize
     values = transform.to_elements(whole[:size], kind.itemsize, big_endian=column.big_endian).view(kind)
+    if not values.flags.aligned:
+        values = values.copy()  # pcodec takes no others; a caller's buffer may begin anywhere
     head = PCO_HEADER.pack(PAYLOAD_VERSION, column.kind, PCO_BIG_ENDIAN if column.big_endian else 0)
     packed = standalone.simple_compress(values, ChunkConfig(compression_level=level)) if len(values) else b""
     return b"".join([head, whole[size:].data, packed])

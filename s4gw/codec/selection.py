@@ -25,7 +25,7 @@ class Selection:
 
     Ask `choose` for every frame, in order, and tell `observe` what came of it, when it is known. A choice is made
     anew when a glance at the next frame says that it is of another kind, when the ratio drifts, and now and then. If
-    the same choice comes out again, the next drift has to wait for twice as many bytes.
+    the same choice comes out again, the next drift has to wait for four times as many bytes.
     """
 
     __slots__ = ("_choice", "_dispatcher", "_doubt", "_glance", "_made_at", "_patience", "_ratio", "_seen")
@@ -45,7 +45,7 @@ class Selection:
         since = self._seen - self._made_at
         if choice is None or since >= TRUSTED_BYTES or self._doubts(choice, frame, since):
             self._choice = self._dispatcher.choose(frame, size)
-            self._patience = 0 if self._choice != choice else min(max(2 * self._patience, 2 * since), TRUSTED_BYTES)
+            self._patience = 0 if self._choice != choice else min(4 * max(self._patience, since), TRUSTED_BYTES)
             self._glance = self._dispatcher.glance(self._choice, frame)
             self._made_at, self._doubt, self._ratio = self._seen, False, None
             choice, since = self._choice, 0

@@ -53,6 +53,18 @@ def waves() -> bytes:
     return np.stack([left, left * 0.9], axis=1).astype("<i2").tobytes()
 
 
+def pixels() -> bytes:
+    """Rows of RGB pixels: a smooth shade, tinted, and grain."""
+    shade = 110 + 70 * np.sin(np.arange(MIB // 3) / 300)
+    rows = np.stack([shade * tint + RNG.normal(0, 2, len(shade)) for tint in (1, 0.8, 0.5)], axis=1)
+    return np.clip(rows, 0, 255).astype(np.uint8).tobytes()
+
+
+def matrix() -> bytes:
+    """Rows of eight readings with three decimals: one column per sensor."""
+    return np.round(20 + np.cumsum(RNG.normal(0, 0.02, (MIB // 64, 8)), axis=0), 3).tobytes()
+
+
 SETS: dict[str, tuple[Callable[[], bytes], Choice]] = {
     "gaps of a u32 list": (
         lambda: integers("<u4", 1, 5, sums=True),
@@ -74,10 +86,8 @@ SETS: dict[str, tuple[Callable[[], bytes], Choice]] = {
         lambda: np.round(20 + np.cumsum(RNG.normal(0, 0.02, MIB // 8)), 3).tobytes(),
         Choice(CodecId.PCO, 0, Column(PcoType.F64)),
     ),
-    "rows of decimal floats": (
-        lambda: np.round(20 + np.cumsum(RNG.normal(0, 0.02, (MIB // 64, 8)), axis=0), 3).tobytes(),
-        Choice(CodecId.PCO, 0, Column(PcoType.F64)),
-    ),
+    "a matrix of decimal floats": (matrix, Choice(CodecId.PCO, 0, Column(PcoType.F64))),
+    "pixels": (pixels, Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, 3, mask=7))),
     "noise": (lambda: RNG.bytes(MIB), Choice(CodecId.PASSTHROUGH)),
     "lines": (lambda: LINES * 9, Choice(CodecId.ZSTD_CASCADE, 1)),
 }
@@ -131,7 +141,7 @@ def test_levels() -> None:
     )
     nested = archive.choose(MIXED, None).parameters
     assert isinstance(nested, tuple)
-    assert {each.level for each in nested} == {0, 9}
+    assert {each.level for each in nested} == {0, 9, 19}
 
 
 @pytest.mark.parametrize("size", [AUTO_BYTES_MIN, 100_001, 3 * MIB + 7])

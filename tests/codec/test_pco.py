@@ -88,6 +88,13 @@ def test_a_tail_that_is_cut() -> None:
         pco.decode(b"\x01\x05\x00abc", 7)
 
 
+@pytest.mark.parametrize("start", range(8))
+def test_buffers_begin_anywhere(start: int) -> None:
+    """A view at an odd address is as good as any."""
+    view = memoryview(bytes(start) + PRICES)[start:]
+    assert pco.decode(pco.encode(view, Column(PcoType.F64)), len(PRICES)) == PRICES
+
+
 def test_threads() -> None:
     """Many threads encode and decode at once and each gets its own bytes back."""
 
