@@ -18,10 +18,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 CODECS: Final = ("auto", "passthrough", "cpu-zstd", "cpu-gzip", "zstd-cascade")
-CODECS_OF_S4: Final = frozenset({"auto", "passthrough", "cpu-zstd", "cpu-gzip"})
+CODECS_GPU: Final = {
+    "nvcomp-zstd": "cpu-zstd",
+    "nvcomp-gzip": "cpu-gzip",
+    "nvcomp-bitcomp": "auto",
+    "nvcomp-gdeflate": "auto",
+}
+"""Codecs of the GPU worker -> what is written where that does not serve. The first two are one format."""
+CODECS_OF_S4: Final = frozenset({"auto", "passthrough", "cpu-zstd", "cpu-gzip", *CODECS_GPU})
 CODECS_WITH_LEVEL: Final = frozenset({"auto", "cpu-zstd", "zstd-cascade"})
 SQUISH: Final = ("balanced", "fast", "archive")
-CODECS_LATER: Final = ("nvcomp-zstd", "nvcomp-bitcomp", "nvcomp-gdeflate")
 ZSTD_LEVELS: Final = range(1, 23)
 VOLUME_BYTES_MIN: Final = 16 * 1024**2
 VOLUME_BYTES_DEFAULT: Final = 1024**3
@@ -172,7 +178,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--port", "PORT", f"port to listen on ({default.port})"),
         ("--domain", "HOST", "serve bucket.HOST as well as HOST/bucket; comma-separated"),
         ("--region", "NAME", f"region that clients are told ({default.region})"),
-        ("--codec", "NAME", f"{', '.join(CODECS)} ({default.codec})"),
+        ("--codec", "NAME", f"{', '.join((*CODECS, *CODECS_GPU))} ({default.codec})"),
         ("--squish", "KIND", "fast: zstd 1; balanced: the best of all codecs; archive: with zstd 9 or 19 (balanced)"),
         ("--s4-compatible", "yes|no", "write only what S4 (Rust) can read (no)"),
         ("--zstd-level", "N", "1-22; left out, each object's own sample decides between 1 and 3"),
@@ -277,8 +283,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--zstd-level: has no meaning with --codec {settings.codec}")
     if settings.squish != SQUISH[0] and settings.codec != "auto":
         raise SettingsError(f"--squish: has no meaning with --codec {settings.codec}")
-    if settings.dispatcher == "always" and settings.codec == "auto":
-        raise SettingsError("--dispatcher: always needs a --codec other than auto")
+    if settings.dispatcher == "always" and CODECS_GPU.get(settings.codec, settings.codec) == "auto":
+        raise SettingsError(f"--dispatcher: always has no meaning with --codec {settings.codec}")
+    if settings.gpu == "off" and settings.codec in CODECS_GPU:
+        raise SettingsError(f"--codec: {settings.codec} is the GPU worker's, and --gpu is off")
     if settings.s4_compatible and settings.codec not in CODECS_OF_S4:
         raise SettingsError(f"--s4-compatible: S4 cannot read {settings.codec}")
     try:
@@ -323,10 +331,8 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 def _codec(name: str) -> str:
-    if name in CODECS_LATER:
-        raise SettingsError(f"--codec: {name} needs the GPU worker, which is not there yet")
-    if name not in CODECS:
-        raise SettingsError(f"--codec: {name!r} is none of {', '.join(CODECS)}")
+    if name not in CODECS and name not in CODECS_GPU:
+        raise SettingsError(f"--codec: {name!r} is none of {', '.join((*CODECS, *CODECS_GPU))}")
     return name
 
 

@@ -15,9 +15,10 @@ from s4gw.gateway.app import Application, create_app
 from s4gw.gateway.chores import chores
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
 from s4gw.gateway.services import Delegate, Services
-from s4gw.gpu import Client
+from s4gw.gpu import GPU_CONTAINERS, Client
 from s4gw.objects import Objects
 from s4gw.observability import Metrics, current, log
+from s4gw.settings import CODECS_GPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,19 +139,26 @@ def encoder(settings: Settings, link: Link | None, metrics: Metrics) -> Callable
     """What makes the client of the GPU worker, where there is one."""
     if link is None:
         return None
+    prefer = next((codec for codec in GPU_CONTAINERS if codec.label == settings.codec), None)
     return lambda pool: Client(
-        link, pool, metrics.gpu, bytes_min=settings.gpu_min_bytes, verify_every=settings.gpu_verify
+        link,
+        pool,
+        metrics.gpu,
+        bytes_min=settings.gpu_min_bytes,
+        verify_every=settings.gpu_verify,
+        prefer=prefer,
     )
 
 
 def dispatcher(settings: Settings) -> Dispatcher:
     """The chooser of codecs that the settings ask for."""
-    if settings.codec == "auto":
+    name = CODECS_GPU.get(settings.codec, settings.codec)
+    if name == "auto":
         levels = SQUISH_LEVELS[settings.squish] if settings.zstd_level is None else (settings.zstd_level,) * 2
         if settings.s4_compatible or settings.squish == "fast":
             return SamplingDispatcher(CodecId.CPU_ZSTD, levels=levels)
         return AutoDispatcher(levels)
-    codec = CodecId.from_label(settings.codec)
+    codec = CodecId.from_label(name)
     if settings.dispatcher == "always":
         level = LEVEL_DEFAULT[codec] if settings.zstd_level is None else settings.zstd_level
         return AlwaysDispatcher(Choice(codec, level))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from s4gw import settings
-from s4gw.settings import LATER, Settings, SettingsError
+from s4gw.settings import CODECS, CODECS_GPU, LATER, Settings, SettingsError
 
 
 def load(*flags: str, **environment: str) -> Settings:
@@ -61,11 +61,14 @@ def test_what_is_not_there_yet_is_refused(flag: str) -> None:
         (("--port", "65536"), "--port: 65536 is not in 0-65535"),
         (("--zstd-level", "23"), "--zstd-level: 23 is not in 1-22"),
         (("--zstd-level", "3", "--codec", "cpu-gzip"), "--zstd-level: has no meaning with --codec cpu-gzip"),
-        (("--codec", "lz4"), "--codec: 'lz4' is none of auto, passthrough, cpu-zstd, cpu-gzip, zstd-cascade"),
+        (
+            ("--codec", "lz4"),
+            f"--codec: 'lz4' is none of {', '.join((*CODECS, *CODECS_GPU))}",
+        ),
         (("--squish", "fast", "--codec", "cpu-gzip"), "--squish: has no meaning with --codec cpu-gzip"),
-        (("--dispatcher", "always"), "--dispatcher: always needs a --codec other than auto"),
+        (("--dispatcher", "always"), "--dispatcher: always has no meaning with --codec auto"),
         (("--s4-compatible", "yes", "--codec", "zstd-cascade"), "--s4-compatible: S4 cannot read zstd-cascade"),
-        (("--codec", "nvcomp-zstd"), "--codec: nvcomp-zstd needs the GPU worker, which is not there yet"),
+        (("--codec", "nvcomp-zstd", "--gpu", "off"), "--codec: nvcomp-zstd is the GPU worker's, and --gpu is off"),
         (("--dispatcher", "never"), "--dispatcher: 'never' is none of sampling, always"),
         (("--log-format", "xml"), "--log-format: 'xml' is none of pretty, json"),
         (("--region", "a b"), "--region: 'a b' is not allowed"),

@@ -12,6 +12,7 @@ from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, Sampl
 from s4gw.codec.errors import (
     ChecksumMismatch,
     CodecError,
+    CodecUnavailable,
     CorruptFrame,
     CorruptIndex,
     CorruptSidecar,
@@ -89,6 +90,7 @@ __all__ = [
     "CodecError",
     "CodecId",
     "CodecTotals",
+    "CodecUnavailable",
     "Column",
     "Compressor",
     "Container",

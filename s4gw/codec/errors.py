@@ -63,6 +63,20 @@ class UnsupportedCodec(CodecError):
         super().__init__(f"{name} is not supported by this build")
 
 
+class CodecUnavailable(UnsupportedCodec):
+    """A codec that needs a device, or its worker, which is not there now: the bytes may well be sound.
+
+    Args:
+        name: Codec or container algorithm.
+        reason: Why not now.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.reason = reason
+        CodecError.__init__(self, f"{name} needs a GPU: {reason}")
+        self.name = name
+
+
 class FrameTooLarge(CodecError):
     """A frame declares more bytes than the caller is ready to hold.
 

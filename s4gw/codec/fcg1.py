@@ -13,7 +13,7 @@ import msgspec
 
 from s4gw.checksum import Buffer
 from s4gw.codec import zstd
-from s4gw.codec.errors import CorruptFrame, TruncatedFrame, UnsupportedCodec
+from s4gw.codec.errors import CodecUnavailable, CorruptFrame, TruncatedFrame
 from s4gw.codec.layout import FCG1_CHUNK_BYTES_MAX, FCG1_HEADER, FCG1_HEADER_SIZE, FCG1_MAGIC, FcgAlgorithm
 
 
@@ -56,11 +56,11 @@ class Container(msgspec.Struct, frozen=True):
 def decode(payload: Buffer, original_size: int) -> bytes:
     """Decompress a container of *original_size* bytes, which the caller has bounded.
 
-    Raises: UnsupportedCodec, for other algorithms than zstd; CorruptFrame.
+    Raises: CodecUnavailable, for other algorithms than zstd; CorruptFrame.
     """
     container = parse(payload, original_size)
     if container.algorithm is not FcgAlgorithm.ZSTD:
-        raise UnsupportedCodec(f"FCG1 {container.algorithm.name.lower()}")
+        raise CodecUnavailable(f"FCG1 {container.algorithm.name.lower()}", "there is none")
     pairs = zip(container.chunks, container.sizes(), strict=True)
     return b"".join([zstd.decode(chunk, size) for chunk, size in pairs])
 

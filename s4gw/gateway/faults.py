@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import falcon
 
-from s4gw.codec import CodecError
+from s4gw.codec import CodecError, CodecUnavailable
 from s4gw.gateway.request import S3Request
 from s4gw.gateway.wire import ClientDisconnectedError
 from s4gw.objects import ObjectsError
@@ -28,6 +28,7 @@ NO_BODY: Final = frozenset({204, 304})
 TABLE: Final[Mapping[type[Exception], type[S3Error]]] = {
     Unavailable: ServiceUnavailable,
     StoreError: InternalError,
+    CodecUnavailable: ServiceUnavailable,
     CodecError: InternalError,
     ObjectsError: InternalError,
     falcon.HTTPError: BadRequest,

@@ -29,7 +29,8 @@ The supervisor writes the generation, the GPU worker what follows it. A gateway 
                                                   32  64  parameters, zero-filled
 
 Parameters of codec 65 (typed) are its filter: kind, bytes of an element, 1 for big-endian, 1 byte each, then a mask of
-8. Codec 64 (cascade) is asked for as codec 1: its second pass, over a few KiB, is the CPU's.
+8. Codec 3 (bitcomp) has one: bytes of an element. Codec 64 (cascade) is asked for as codec 1: its second pass, over a
+few KiB, is the CPU's.
 
 **Answer**, the other way, `ANSWER_SIZE` bytes:
 
@@ -252,9 +253,18 @@ def unpack_geometry(header: bytes) -> tuple[int, int]:
     return lanes, slots
 
 
-def pack_choice(choice: Choice) -> tuple[CodecId, bytes] | None:
-    """What to ask for to have a frame of *choice*: (codec, parameters); None for codecs that are the CPU's."""
+def pack_choice(choice: Choice, prefer: CodecId | None = None) -> tuple[CodecId, bytes] | None:
+    """What to ask for to have a frame of *choice*: (codec, parameters); None for codecs that are the CPU's.
+
+    Args:
+        choice: What was chosen.
+        prefer: Asked for in its place, for everything that shrinks; the parameter is the width of its elements.
+    """
     wanted = choice.parameters
+    if choice.codec is CodecId.PASSTHROUGH:
+        return None
+    if prefer is not None:
+        return prefer, bytes((wanted.width if isinstance(wanted, Filter) else 1,))
     if choice.codec is CodecId.TYPED and isinstance(wanted, Filter):
         return choice.codec, FILTER.pack(wanted.kind, wanted.width, wanted.big_endian, wanted.mask)
     if wanted is not None:

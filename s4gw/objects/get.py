@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from s4gw import checksum
 from s4gw.backends.base import (
@@ -28,6 +28,7 @@ from s4gw.codec import (
     PADDING_MAGIC,
     CodecError,
     CodecId,
+    CodecUnavailable,
     FrameHeader,
     FrameIndex,
     decode_frame,
@@ -52,6 +53,13 @@ RAW_BLOCK_BYTES: Final = 1024 * 1024
 _PASSTHROUGH: Final = CodecId.PASSTHROUGH.label
 
 
+class Decoder(Protocol):
+    """Decodes frames that need a GPU: `s4gw.gpu.Client`."""
+
+    def decode(self, header: FrameHeader, payload: memoryview, /) -> bytes:
+        """Give the original, checked. Raises: CodecUnavailable, other CodecErrors."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Reads originals through one backend. Shared by all requests of a process."""
@@ -60,6 +68,8 @@ class Reader:
     layouts: LayoutCache
     dictionaries: Dictionaries
     pool: Executor
+    elsewhere: Decoder | None = None
+    """Decodes what this process cannot."""
 
     def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
         """Give bytes ``[start, end)`` of the original in blocks, the first of them checked before this returns.
@@ -76,7 +86,7 @@ class Reader:
         elif meta.frames == 1 and not meta.parts:
             # PERF: most objects are one frame; no index, no generator, no thread.
             stored = memoryview(self.backend.read(obj, 0, obj.stored_size))
-            return iter((_cut(_decode(obj.key, stored, obj.size, dictionary), 0, start, end),))
+            return iter((_cut(_decode(obj.key, stored, obj.size, dictionary, self.elsewhere), 0, start, end),))
         else:
             index = self.layouts.load(bucket, obj).index
             blocks = self._framed(obj, index, start, end, dictionary)
@@ -130,15 +140,16 @@ class Reader:
         found = index.covering(start, end)
         position = found.original_start
         ahead = found.last - found.first > 1
+        elsewhere = self.elsewhere
         pending: deque[tuple[int, Future[bytes]]] = deque()
         held = 0
         with closing(self.backend.open_span(obj, found.stored_start, found.stored_end)) as span:
             for payload, original_size in _frames(span, index, found.first, found.last):
                 if not ahead:
-                    yield _cut(_decode(obj.key, payload, original_size, dictionary), position, start, end)
+                    yield _cut(_decode(obj.key, payload, original_size, dictionary, elsewhere), position, start, end)
                     position += original_size
                     continue
-                future = self.pool.submit(_decode, obj.key, payload, original_size, dictionary)
+                future = self.pool.submit(_decode, obj.key, payload, original_size, dictionary, elsewhere)
                 pending.append((original_size, future))
                 held += original_size
                 while len(pending) > FRAMES_AHEAD or (held > AHEAD_BYTES and len(pending) > 1):
@@ -182,8 +193,13 @@ class _SpanFile:
         return self._span.read(size) if size else b""
 
 
-def _decode(key: str, stored: memoryview, original_size: int, dictionary: DictionaryOf | None = None) -> bytes:
-    """Decode and check one stored frame, which may have paddings before and after it."""
+def _decode(
+    key: str, stored: memoryview, original_size: int, dictionary: DictionaryOf | None, elsewhere: Decoder | None
+) -> bytes:
+    """Decode and check one stored frame, which may have paddings before and after it.
+
+    Raises: DamagedObject; CodecUnavailable, for frames that need a GPU where there is none.
+    """
     try:
         offset = 0
         while bytes(stored[offset : offset + 4]) == PADDING_MAGIC:
@@ -193,7 +209,14 @@ def _decode(key: str, stored: memoryview, original_size: int, dictionary: Dictio
         if end < len(stored) and bytes(stored[end : end + 4]) != PADDING_MAGIC:
             raise DamagedObject(key, "something stands after a frame")
         payload = stored[offset + FRAME_HEADER_SIZE : end]
-        body = decode_frame(header, payload, dictionaries=dictionary, original_size_max=ORIGINAL_FRAME_MAX)
+        try:
+            body = decode_frame(header, payload, dictionaries=dictionary, original_size_max=ORIGINAL_FRAME_MAX)
+        except CodecUnavailable:
+            if elsewhere is None:
+                raise
+            body = elsewhere.decode(header, payload)
+    except CodecUnavailable:
+        raise
     except CodecError as error:
         raise DamagedObject(key, type(error).__name__) from error
     if len(body) != original_size:

@@ -20,7 +20,17 @@ from typing import Final, Protocol
 from s4gw import checksum
 from s4gw.backends.bodies import Writer
 from s4gw.checksum import Algorithm
-from s4gw.codec import LEVEL_DEFAULT, Choice, CodecId, Dispatcher, EncodedFrame, FrameIndex, Selection, encode_frame
+from s4gw.codec import (
+    LEVEL_DEFAULT,
+    Choice,
+    CodecId,
+    Dispatcher,
+    EncodedFrame,
+    FrameHeader,
+    FrameIndex,
+    Selection,
+    encode_frame,
+)
 from s4gw.objects.buffers import BufferPool
 from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary
 from s4gw.objects.digests import DigestPlan, Digests
@@ -54,6 +64,9 @@ class Encoder(Protocol):
 
     def submit(self, data: memoryview, choice: Choice, /) -> Future[EncodedFrame]:
         """Encode *data*, which stays as it is until the future is done; it always comes to an end."""
+
+    def decode(self, header: FrameHeader, payload: memoryview, /) -> bytes:
+        """Decode a frame that needs a GPU: see `s4gw.objects.get.Decoder`."""
 
     def close(self) -> None:
         """What is under way ends, nothing new begins elsewhere."""

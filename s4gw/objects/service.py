@@ -88,7 +88,7 @@ class Objects:
         self._encoder = None if encoder is None else encoder(self._pool)
         self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes), self._encoder)
         self.dictionaries = Dictionaries(backend)
-        self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool)
+        self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool, self._encoder)
 
     def close(self) -> None:
         """Let running work end and give the threads back."""

@@ -84,6 +84,7 @@ def running(
     verify_every: int = 64,
     deadline_s: float = 3.0,
     batch_s_max: float = 1.0,
+    prefer: CodecId | None = None,
 ) -> Iterator[Running]:
     """A worker process, supervised by this one, and a client."""
     link = Link.make(lanes, slots, folder / "gpu.lock")
@@ -95,7 +96,15 @@ def running(
     stop = threading.Event()
     ticking = threading.Thread(target=_tick, args=(supervisor, stop))
     ticking.start()
-    client = Client(link, pool, metrics.gpu, bytes_min=KIB, verify_every=verify_every, deadline_s=deadline_s)
+    client = Client(
+        link,
+        pool,
+        metrics.gpu,
+        bytes_min=KIB,
+        verify_every=verify_every,
+        deadline_s=deadline_s,
+        prefer=prefer,
+    )
     try:
         yield Running(supervisor, client, metrics, link)
     finally:

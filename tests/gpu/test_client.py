@@ -8,8 +8,24 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from s4gw.checksum import crc32c
-from s4gw.codec import Choice, CodecId, EncodedFrame, Filter, TypedFilter, encode_frame
+from s4gw.codec import (
+    ChecksumMismatch,
+    Choice,
+    CodecId,
+    CodecUnavailable,
+    Container,
+    CorruptFrame,
+    EncodedFrame,
+    FcgAlgorithm,
+    Filter,
+    FrameHeader,
+    TypedFilter,
+    encode_frame,
+    zstd,
+)
 from s4gw.gpu import Client, Link
 from s4gw.gpu.protocol import SLOT_BYTES, Answer, Operation, Request, State, Status
 from s4gw.observability import Metrics
@@ -97,6 +113,37 @@ def test_a_killed_process_gives_its_lane_up(tmp_path: Path) -> None:
         frames = [gpu.client.submit(memoryview(chunk), ZSTD).result(WAIT_S) for _ in range(20)]
         assert [chunk] * 20 == [decoded(frame) for frame in frames]
         assert 0 == gpu.fallbacks("mismatch") + gpu.fallbacks("corrupt")
+
+
+def test_a_container_is_decoded_in_parts(tmp_path: Path) -> None:
+    """Frames of other writers are larger than a slot: their chunks go there in as many parts as it takes."""
+    data = text(5 * KIB * KIB + 17)
+    chunks = [zstd.encode(data[start : start + 64 * KIB], 1) for start in range(0, len(data), 64 * KIB)]
+    payload = Container(FcgAlgorithm.ZSTD, 0, len(data), 64 * KIB, chunks).pack()
+    header = FrameHeader(CodecId.NVCOMP_ZSTD, len(data), len(payload), crc32c(data))
+    with running(tmp_path) as gpu:
+        assert gpu.ready()
+        assert data == gpu.client.decode(header, payload)
+        wrong = FrameHeader(CodecId.NVCOMP_ZSTD, len(data), len(payload), crc32c(data) ^ 1)
+        with pytest.raises(ChecksumMismatch):
+            gpu.client.decode(wrong, payload)
+        damaged = bytearray(payload)
+        damaged[-100] ^= 0xFF
+        with pytest.raises(CorruptFrame):
+            gpu.client.decode(header, damaged)
+
+
+def test_a_codec_that_nobody_has(tmp_path: Path) -> None:
+    """The CPU engine has no bitcomp: the error names the codec; asked for by name, frames are the CPU's."""
+    data = text(64 * KIB)
+    payload = Container(FcgAlgorithm.BITCOMP, 0, len(data), 64 * KIB, [data]).pack()
+    header = FrameHeader(CodecId.NVCOMP_BITCOMP, len(data), len(payload), crc32c(data))
+    with running(tmp_path, prefer=CodecId.NVCOMP_BITCOMP) as gpu:
+        assert gpu.ready()
+        with pytest.raises(CodecUnavailable, match="nvcomp-bitcomp needs a GPU"):
+            gpu.client.decode(header, payload)
+        frame = gpu.client.submit(memoryview(data), ZSTD).result(WAIT_S)
+        assert (CodecId.CPU_ZSTD, data) == (frame.codec, decoded(frame))
 
 
 class Rogue:
