@@ -66,7 +66,9 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
         "--frame-bytes", type=size, default=FRAME_BYTES, metavar="N", help="original bytes per frame (1M)"
     )
     parser.add_argument("--rounds", type=int, default=2, metavar="N", help="times to repeat; the best time counts (2)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write results.csv, results.json, table.md, ratios.svg")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write results.csv, results.json, table.md, summary.md, ratios.svg"
+    )
 
 
 def size(text: str) -> int:

@@ -63,12 +63,34 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([*lines, "", *_sums(results)])
 
 
+def summary(results: Sequence[Result]) -> str:
+    """A row per body, for a page of documentation: S4's best published row, zstd 3 of this run, ours."""
+    lines = [
+        f"| data | {PEER}, best published | {YARDSTICK} | {OURS} | as stored | codec |",
+        "|---|---|---|---|---:|---|",
+    ]
+    for result in results:
+        published = best(result.name)
+        peer = "" if published is None else _cell(published.ratio, published.compress_gb_s, published.decompress_gb_s)
+        ours, zstd3 = (
+            _cell(each.ratio, each.compress_gb_s, each.decompress_gb_s) for each in (result.ours, result.zstd3)
+        )
+        bound = f", bound {result.bound:g}" if result.bound else ""
+        peer += f" {published.codec}" if published is not None else ""
+        lines.append(
+            f"| {result.title}{bound} | {peer} | {zstd3} | **{ours}** | {result.ours.stored_ratio:,.2f} "
+            f"| {result.ours.codec} |"
+        )
+    return "\n".join(lines)
+
+
 def write(folder: Path, results: Sequence[Result], facts: str) -> None:
-    """Write results.json, results.csv, ratios.svg and table.md into *folder*, which is made if it is missing."""
+    """Write results.json, results.csv, ratios.svg, table.md and summary.md into *folder*; it is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row for result in results for row in _flat(result)]
     (folder / "results.json").write_text(json.dumps({"machine": facts, "results": rows}, indent=1) + "\n")
     (folder / "table.md").write_text(f"{table(results)}\n\n{facts}\n")
+    (folder / "summary.md").write_text(f"{summary(results)}\n\n{facts}\n")
     (folder / "ratios.svg").write_text(picture(results))
     with (folder / "results.csv").open("w", newline="") as sink:
         writer = csv.DictWriter(sink, fieldnames=list(rows[0]) if rows else [])
@@ -93,6 +115,10 @@ def _row(title: str, by: str, measured: Measured, bound: float | None = None) ->
     codec = "zstd level 3" if by == YARDSTICK else measured.codec
     speeds = f"{measured.compress_gb_s:.2f} | {measured.decompress_gb_s:.2f}"
     return f"| {title} | {by} | {codec} | {ratio} | {measured.stored_ratio:,.2f} | {speeds} |"
+
+
+def _cell(ratio: float, compress: float, decompress: float) -> str:
+    return f"{ratio:,.2f} ({compress:.2f} / {decompress:.2f})"
 
 
 def _sums(results: Sequence[Result]) -> Iterator[str]:

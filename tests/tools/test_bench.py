@@ -77,6 +77,8 @@ def test_a_run_writes_table_csv_json_and_plot(tmp_path: Path, capsys: pytest.Cap
     assert len(bars) == 1 + 3 + 2  # background, S4 and zstd 3 and ours, zstd 3 and ours
     assert "| postings u32 | S4 (published) | nvcomp-bitcomp | 11.93 | | 1.61 | 1.50 |" in shown.out
     assert "[2/2] noise: making it" in shown.err
+    brief = (tmp_path / "summary.md").read_text()
+    assert "| postings u32 | 11.93 (1.61 / 1.50) nvcomp-bitcomp | 1." in brief
     assert (tmp_path / "table.md").read_text().startswith("| data | by |")
 
 
