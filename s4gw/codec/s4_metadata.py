@@ -24,6 +24,7 @@ FRAMED: Final = "s4-framed"
 MULTIPART: Final = "s4-multipart"
 LOGICAL_ETAG: Final = "s4-logical-etag"
 DICTIONARY_ID: Final = "s4-dict-id"
+DICTIONARY_SHA256: Final = "s4-dict-sha256"  # on the objects that are dictionaries
 
 _TRUE: Final = "true"
 _CRC_MAX: Final = 2**32 - 1

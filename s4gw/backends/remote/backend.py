@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.remote.base import Handle
+from s4gw.backends.remote.buckets import RULES_DOCUMENT, RULES_KEY
 from s4gw.backends.remote.copying import RemoteCopying
 from s4gw.backends.remote.errors import translate
 from s4gw.backends.remote.multipart import RemoteMultipart
@@ -31,6 +33,7 @@ from s4gw.backends.remote.reading import RemoteReading
 from s4gw.backends.remote.reserved import is_reserved
 from s4gw.backends.remote.writing import check_writable
 from s4gw.bucketconfig import DefaultRetention, LockChange
+from s4gw.codec import s4_metadata as s4
 from s4gw.s3.errors import (
     AccessDenied,
     BucketNotEmpty,
@@ -83,11 +86,19 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
         self.records.drop_all(bucket)
 
     def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
-        if not name.startswith(_DICTIONARY_DOCUMENT) or document is None:
+        if name == RULES_DOCUMENT:
+            key, metadata = RULES_KEY, {}
+        elif name.startswith(_DICTIONARY_DOCUMENT) and document is not None:
+            key = DICTIONARIES_PREFIX + name.removeprefix(_DICTIONARY_DOCUMENT)
+            metadata = {s4.DICTIONARY_SHA256: sha256(document).hexdigest()}
+        else:
             self.check_bucket(bucket)
             raise S3NotImplemented  # the gateway hands these operations on as they are
-        key = DICTIONARIES_PREFIX + name.removeprefix(_DICTIONARY_DOCUMENT)
-        self.call("PutObject", Bucket=bucket, Key=key, Body=document)
+        if document is None:
+            self.call("DeleteObject", Bucket=bucket, Key=key)
+        else:
+            self.call("PutObject", Bucket=bucket, Key=key, Body=document, Metadata=metadata)
+        self.buckets.forget(bucket)
 
     def put_object_lock(self, bucket: str, default: DefaultRetention) -> None:
         del default

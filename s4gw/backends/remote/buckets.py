@@ -20,7 +20,8 @@ import msgspec
 
 from s4gw.backends.base import BucketInfo, Versioning
 from s4gw.backends.remote.client import Upstream
-from s4gw.s3.errors import AccessDenied, NoSuchBucket, NoSuchCORSConfiguration, NotFound
+from s4gw.backends.remote.reserved import OWN_PREFIX
+from s4gw.s3.errors import AccessDenied, NoSuchBucket, NoSuchCORSConfiguration, NoSuchKey, NotFound
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 FRESH_S: Final = 30.0
@@ -29,36 +30,44 @@ MISSING_FRESH_S: Final = 1.0
 BUCKETS_CACHED_MAX: Final = 10_000
 """An account's usual limit on buckets; some 1 KiB each."""
 
+RULES_DOCUMENT: Final = "s4-dictionaries"  # how `objects` calls it
+RULES_KEY: Final = f"{OWN_PREFIX}dictionaries"
+RULES_BYTES_MAX: Final = 128 * 1024
+"""64 rules, each with a prefix of up to 1 KiB."""
+
 _UNKNOWABLE: Final = (AccessDenied, S3NotImplemented, NotFound)
 """What servers answer that do not know a sub-resource, or do not let the gateway see it."""
 
 
 class LazyConfigs(Mapping[str, bytes]):
-    """Documents of a bucket that the gateway itself acts on: its CORS rules, fetched when first asked for."""
+    """Documents of a bucket that the gateway itself acts on, each fetched when first asked for.
 
-    def __init__(self, fetch: Callable[[], bytes | None]) -> None:
+    Args:
+        fetch: Name of a document -> what fetches it, None where there is none.
+    """
+
+    def __init__(self, fetch: Mapping[str, Callable[[], bytes | None]]) -> None:
         self._fetch = fetch
-        self._cors: bytes | None = None
-        self._fetched = False
+        self._fetched: dict[str, bytes | None] = {}
 
     def __getitem__(self, name: str) -> bytes:
-        if name != "cors":
+        if name not in self._fetch:
             raise KeyError(name)
-        if not self._fetched:
-            self._cors = self._fetch()
-            self._fetched = True
-        if self._cors is None:
+        if name not in self._fetched:
+            self._fetched[name] = self._fetch[name]()
+        found = self._fetched[name]
+        if found is None:
             raise KeyError(name)
-        return self._cors
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(("cors",) if "cors" in self else ())
+        return (name for name in self._fetch if name in self)
 
     def __len__(self) -> int:
-        return int("cors" in self)
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name == "cors" and self.get("cors") is not None
+        return isinstance(name, str) and self.get(name) is not None
 
 
 class Buckets:
@@ -154,7 +163,7 @@ class Buckets:
             region=self._region,
             versioning=state,
             owns_objects=True,
-            configs=LazyConfigs(lambda: self._cors(name)),
+            configs=LazyConfigs({"cors": lambda: self._cors(name), RULES_DOCUMENT: lambda: self._rules(name)}),
         )
 
     def _cors(self, name: str) -> bytes | None:
@@ -163,6 +172,16 @@ class Buckets:
         except (NoSuchCORSConfiguration, NoSuchBucket, *_UNKNOWABLE):
             return None
         return msgspec.json.encode({"CORSRules": rules.get("CORSRules") or []})
+
+    def _rules(self, name: str) -> bytes | None:
+        """Which prefix is written with which dictionary: an object of the gateways' own, which all of them see."""
+        try:
+            response = self._upstream.call("GetObject", Bucket=name, Key=RULES_KEY)
+            with response["Body"] as body:
+                document: bytes = body.read(RULES_BYTES_MAX)
+        except (NoSuchKey, NoSuchBucket, *_UNKNOWABLE):
+            return None
+        return document
 
     def _described(self, entry: Mapping[str, Any]) -> BucketInfo:
         return BucketInfo(
