@@ -12,31 +12,48 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s4gw.backends import MemoryBackend
+from s4gw.backends import Backend, MemoryBackend
 from s4gw.backends.base import BucketInfo, ObjectMeta, StoredObject, Upload
+from s4gw.backends.remote.backend import RemoteBackend
 from s4gw.checksum import Algorithm
 from s4gw.codec import SamplingDispatcher
 from s4gw.objects import Completion, DamagedObject, DigestPlan, Expected, Objects
+from s4gw.observability import log
 from s4gw.s3.errors import BadDigest, EntityTooSmall, IncompleteBody, InvalidPart, InvalidPartOrder, NoSuchKey, S3Error
+from tests.backends.remote import kit
 
 from .bodies import BytesSource, CutSource, mixed
 
+BUCKET = "bucket"
 FRAME = 64 * 1024
 PLAIN = DigestPlan()
 MIB = 1024 * 1024
 
 
-@pytest.fixture(scope="module")
-def objects() -> Iterator[Objects]:
-    backend = MemoryBackend()
-    backend.create_bucket(BucketInfo(name="b", owner="o", created_ms=0))
-    service = Objects(backend, SamplingDispatcher(), frame_bytes=FRAME, threads=2)
-    yield service
-    service.close()
+@pytest.fixture(scope="module", params=["memory", "remote"])
+def objects(request: pytest.FixtureRequest) -> Iterator[Objects]:
+    backends = over_upstream() if request.param == "remote" else iter((MemoryBackend(),))
+    for backend in backends:
+        backend.create_bucket(BucketInfo(name=BUCKET, owner="o", created_ms=0))
+        service = Objects(backend, SamplingDispatcher(), frame_bytes=FRAME, threads=2)
+        yield service
+        service.close()
+
+
+def over_upstream() -> Iterator[Backend]:
+    """The remote backend over a second gateway of ours, in this process."""
+    log.configure("json", kit.quiet_log())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in kit.credentials().items():
+            patch.setenv(name, value)
+        for upstream in kit.own_gateway():
+            backend = RemoteBackend(upstream, owner="o")
+            yield backend
+            backend.close()
 
 
 def whole(objects: Objects, obj: StoredObject) -> bytes:
-    return b"".join(objects.read("b", obj, 0, obj.size))
+    return b"".join(objects.read(BUCKET, obj, 0, obj.size))
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -44,16 +61,16 @@ def whole(objects: Objects, obj: StoredObject) -> bytes:
 def test_round_trip_of_every_size_around_a_frame(objects: Objects, size: int, known: bool) -> None:
     """A body of any size, announced or not, comes back whole with its MD5 as ETag."""
     data = mixed(size, seed=size)
-    written = objects.put("b", "k", BytesSource(data, known=known), meta=ObjectMeta(owner="o"), plan=PLAIN)
+    written = objects.put(BUCKET, "k", BytesSource(data, known=known), meta=ObjectMeta(owner="o"), plan=PLAIN)
     assert (size, hashlib.md5(data).hexdigest()) == (written.object.size, written.object.etag)
-    assert data == whole(objects, objects.backend.head_object("b", "k"))
+    assert data == whole(objects, objects.backend.head_object(BUCKET, "k"))
 
 
 @pytest.mark.parametrize("size", [1, 100, FRAME, 20 * FRAME])
 def test_incompressible_bodies_hardly_grow(objects: Objects, size: int) -> None:
     """Nothing is ever stored larger than original + 0.1 % + 256 bytes."""
     written = objects.put(
-        "b", "noise", BytesSource(random.Random(size).randbytes(size)), meta=ObjectMeta(owner="o"), plan=PLAIN
+        BUCKET, "noise", BytesSource(random.Random(size).randbytes(size)), meta=ObjectMeta(owner="o"), plan=PLAIN
     )
     assert written.stored_size <= size + size // 1000 + 256
 
@@ -64,19 +81,19 @@ def test_a_range_is_the_slice_of_the_whole(objects: Objects, data: st.DataObject
     """Any range equals the slice of the original."""
     size = data.draw(st.integers(1, 6 * FRAME))
     body = mixed(size, seed=size)
-    written = objects.put("b", "r", BytesSource(body), meta=ObjectMeta(owner="o"), plan=PLAIN)
+    written = objects.put(BUCKET, "r", BytesSource(body), meta=ObjectMeta(owner="o"), plan=PLAIN)
     start = data.draw(st.integers(0, size))
     end = data.draw(st.integers(start, size))
-    assert body[start:end] == b"".join(objects.read("b", written.object, start, end))
+    assert body[start:end] == b"".join(objects.read(BUCKET, written.object, start, end))
 
 
 def test_a_cut_body_leaves_nothing(objects: Objects) -> None:
     """A sender that hangs up makes no object, in the small and in the pipelined path."""
     for have, promised in ((10, 100), (5 * FRAME, 9 * FRAME)):
         with pytest.raises(IncompleteBody):
-            objects.put("b", "cut", CutSource(mixed(have), promised), meta=ObjectMeta(owner="o"), plan=PLAIN)
+            objects.put(BUCKET, "cut", CutSource(mixed(have), promised), meta=ObjectMeta(owner="o"), plan=PLAIN)
         with pytest.raises(NoSuchKey):
-            objects.backend.head_object("b", "cut")
+            objects.backend.head_object(BUCKET, "cut")
 
 
 @pytest.mark.parametrize("size", [10, 5 * FRAME])
@@ -86,9 +103,9 @@ def test_a_wrong_digest_leaves_nothing(objects: Objects, algorithm: Algorithm, s
     wrong = bytes(len(hashlib.md5().digest()) if algorithm is Algorithm.MD5 else 64)
     plan = DigestPlan(expected=(Expected(algorithm, wrong),))
     with pytest.raises(BadDigest):
-        objects.put("b", "wrong", BytesSource(mixed(size)), meta=ObjectMeta(owner="o"), plan=plan)
+        objects.put(BUCKET, "wrong", BytesSource(mixed(size)), meta=ObjectMeta(owner="o"), plan=plan)
     with pytest.raises(NoSuchKey):
-        objects.backend.head_object("b", "wrong")
+        objects.backend.head_object(BUCKET, "wrong")
 
 
 def test_a_trailer_digest_is_checked_after_the_body(objects: Objects) -> None:
@@ -97,10 +114,10 @@ def test_a_trailer_digest_is_checked_after_the_body(objects: Objects) -> None:
     plan = DigestPlan(kept=(Algorithm.SHA256,), trailer=Algorithm.SHA256)
     right = base64.b64encode(hashlib.sha256(data).digest()).decode()
     source = BytesSource(data, trailers={"x-amz-checksum-sha256": right})
-    written = objects.put("b", "t", source, meta=ObjectMeta(owner="o"), plan=plan)
+    written = objects.put(BUCKET, "t", source, meta=ObjectMeta(owner="o"), plan=plan)
     source = BytesSource(data, trailers={"x-amz-checksum-sha256": base64.b64encode(bytes(32)).decode()})
     with pytest.raises(BadDigest):
-        objects.put("b", "t2", source, meta=ObjectMeta(owner="o"), plan=plan)
+        objects.put(BUCKET, "t2", source, meta=ObjectMeta(owner="o"), plan=plan)
     assert {"SHA256": right} == written.object.meta.checksums
 
 
@@ -121,7 +138,7 @@ def damaged(objects: Objects, obj: StoredObject, position: int) -> Objects:
 def test_a_flipped_stored_byte_is_never_served(objects: Objects, size: int) -> None:
     """Wherever one byte flips, the read is refused or still right."""
     data = mixed(size, seed=5)
-    obj = objects.put("b", "flip", BytesSource(data), meta=ObjectMeta(owner="o"), plan=PLAIN).object
+    obj = objects.put(BUCKET, "flip", BytesSource(data), meta=ObjectMeta(owner="o"), plan=PLAIN).object
     step = max(1, obj.stored_size // 150)
     outcomes: set[bool | None] = set()
     for position in range(0, obj.stored_size, step):
@@ -145,7 +162,7 @@ def start_upload(objects: Objects, algorithm: str = "CRC64NVME", kind: str = "FU
         checksum_algorithm=algorithm,
         checksum_type=kind,
     )
-    objects.backend.create_upload("b", upload)
+    objects.backend.create_upload(BUCKET, upload)
     return upload
 
 
@@ -161,16 +178,16 @@ def test_multipart_joins_parts_without_padding(objects: Objects, algorithm: str,
     upload = start_upload(objects, algorithm, kind)
     bodies = [mixed(5 * MIB, seed=1), mixed(5 * MIB + 3, seed=2), mixed(77, seed=3)]
     plan = DigestPlan(kept=(Algorithm(algorithm),))
-    parts = [objects.put_part("b", upload, n, BytesSource(body), plan) for n, body in enumerate(bodies, 1)]
+    parts = [objects.put_part(BUCKET, upload, n, BytesSource(body), plan) for n, body in enumerate(bodies, 1)]
     request = Completion(parts=[listed(part.number, part.etag) for part in parts])
-    obj = objects.complete("b", upload, request)
+    obj = objects.complete(BUCKET, upload, request)
     data = b"".join(bodies)
-    single = objects.put("b", "single", BytesSource(data), meta=ObjectMeta(owner="o"), plan=plan)
+    single = objects.put(BUCKET, "single", BytesSource(data), meta=ObjectMeta(owner="o"), plan=plan)
     etag = hashlib.md5(b"".join(hashlib.md5(body).digest() for body in bodies)).hexdigest() + "-3"
     if kind == "FULL_OBJECT":
         assert single.object.meta.checksums == obj.meta.checksums
     assert data == whole(objects, obj)
-    assert [5 * MIB, 5 * MIB + 3, 77] == [part.original_size for part in objects.parts("b", obj)]
+    assert [5 * MIB, 5 * MIB + 3, 77] == [part.original_size for part in objects.parts(BUCKET, obj)]
     assert abs(obj.stored_size - single.stored_size) < single.stored_size * 0.02
     assert etag == obj.etag
 
@@ -188,17 +205,17 @@ def test_complete_refuses_bad_lists(
 ) -> None:
     """Wrong order, missing parts and small parts get S3's own errors."""
     upload = start_upload(objects, "CRC32", error.code)
-    parts = {n: objects.put_part("b", upload, n, BytesSource(mixed(s)), PLAIN) for n, s in enumerate(sizes, 1)}
+    parts = {n: objects.put_part(BUCKET, upload, n, BytesSource(mixed(s)), PLAIN) for n, s in enumerate(sizes, 1)}
     etags = [parts[number].etag if number in parts else "0" * 32 for number in numbers]
     request = Completion(parts=list(map(listed, numbers, etags)))
     with pytest.raises(error):
-        objects.complete("b", upload, request)
+        objects.complete(BUCKET, upload, request)
 
 
 def test_a_lost_trailer_is_replaced_by_walking_the_headers(objects: Objects) -> None:
     """An object whose trailer is damaged still reads, by its frame headers."""
     data = mixed(5 * FRAME, seed=9)
-    obj = objects.put("b", "walk", BytesSource(data), meta=ObjectMeta(owner="o"), plan=PLAIN).object
+    obj = objects.put(BUCKET, "walk", BytesSource(data), meta=ObjectMeta(owner="o"), plan=PLAIN).object
     service = damaged(objects, obj, obj.stored_size - 1)
     assert data == whole(service, obj)
     service.close()
@@ -209,8 +226,8 @@ def test_a_copy_keeps_what_decoding_needs(objects: Objects) -> None:
     from s4gw.objects import copied_meta
 
     data = mixed(4 * FRAME, seed=11)
-    obj = objects.put("b", "src", BytesSource(data), meta=ObjectMeta(owner="o"), plan=PLAIN).object
+    obj = objects.put(BUCKET, "src", BytesSource(data), meta=ObjectMeta(owner="o"), plan=PLAIN).object
     meta = copied_meta(obj.meta, ObjectMeta(owner="o", metadata={"a": "b"}))
-    copy = objects.backend.copy_object(obj, "b", "b", "copy", meta=meta)
+    copy = objects.backend.copy_object(obj, BUCKET, BUCKET, "copy", meta=meta)
     assert (data, {"a": "b"}) == (whole(objects, copy), copy.meta.metadata)
     assert msgspec.structs.replace(obj.meta, metadata={"a": "b"}) == copy.meta

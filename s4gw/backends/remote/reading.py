@@ -80,7 +80,10 @@ class RemoteReading(RemoteListing):
         return obj
 
     def frames_of(self, obj: StoredObject) -> tuple[FrameIndex, Manifest | None] | None:
-        layout = self.layout_of(_handle(obj))
+        handle = _handle(obj)
+        if handle.stored is None:  # just written, or listed
+            return None
+        layout = self.layout_of(handle)
         return layout.index, layout.manifest
 
     def read(self, obj: StoredObject, start: int, end: int) -> bytes:
