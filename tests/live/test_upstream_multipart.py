@@ -1,0 +1,169 @@
+"""Large uploads and listings through a gateway in front of a second one of ours: what clients and the upstream see."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import io
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.live import datasets, upstreams
+from tests.live.fault_proxy import FaultProxy, proxied
+from tests.live.gateway import Gateway, wait_until
+from tests.live.upstreams import Upstream
+
+MIB: Final = 1024**2
+PARTED: Final = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB)
+PLAIN: Final = ("--workers", "1", "--codec", "passthrough")
+"""The second gateway stores what it gets, so that its disk shows what the first one sent."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    with upstreams.s4gw(tmp_path_factory.mktemp("store") / "up", *PLAIN) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(store: Upstream) -> Iterator[FaultProxy]:
+    with proxied(store.url) as between:
+        yield between
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, proxy: FaultProxy) -> Iterator[Gateway]:
+    with upstreams.in_front(tmp_path_factory.mktemp("front") / "gw", Upstream("proxy", proxy.url)) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def s3(front: Gateway) -> Any:
+    return front.client()
+
+
+@pytest.fixture
+def bucket(s3: Any, proxy: FaultProxy, request: pytest.FixtureRequest) -> str:
+    name = "m-" + hashlib.md5(request.node.name.encode()).hexdigest()[:8]
+    s3.create_bucket(Bucket=name)
+    proxy.forget()
+    return name
+
+
+def start(s3: Any, bucket: str, bodies: list[bytes]) -> dict[str, Any]:
+    """Upload parts. Returns: the parameters of the Complete."""
+    target = {"Bucket": bucket, "Key": "k"}
+    target["UploadId"] = s3.create_multipart_upload(**target)["UploadId"]
+    parts = [
+        {"PartNumber": number, "ETag": s3.upload_part(**target, PartNumber=number, Body=body)["ETag"]}
+        for number, body in enumerate(bodies, 1)
+    ]
+    return target | {"MultipartUpload": {"Parts": parts}}
+
+
+@pytest.mark.parametrize("size", [32 * MIB, pytest.param(datasets.NGINX_BYTES, marks=pytest.mark.large)])
+def test_nginx_log_in_parts_of_8_mib(s3: Any, store: Upstream, bucket: str, size: int) -> None:
+    """One object upstream, less than a hundred-and-fortieth of the log, and back it comes."""
+    data = b"".join(datasets.nginx(size))
+    s3.upload_fileobj(io.BytesIO(data), bucket, "access.log", Config=PARTED)
+    listed = store.client().list_objects_v2(Bucket=bucket)["Contents"]
+    sizes = {one["Key"]: one["Size"] for one in listed if not one["Key"].startswith(".s4gw/")}
+    assert (["access.log"], True) == (list(sizes), sizes["access.log"] * 140 <= size)
+    back = s3.get_object(Bucket=bucket, Key="access.log")
+    assert (data, size // (8 * MIB)) == (back["Body"].read(), int(back["ETag"].strip('"').partition("-")[2]))
+
+
+def test_first_byte_comes_before_the_work_is_done(s3: Any, proxy: FaultProxy, bucket: str) -> None:
+    """The client hears of a long Complete while the upstream has not even been asked for the object."""
+    request = start(s3, bucket, [b"a" * (5 * MIB), b"end"])
+    url = urlsplit(s3.generate_presigned_url("complete_multipart_upload", Params=without_parts(request)))
+    body = "".join(
+        f"<Part><PartNumber>{part['PartNumber']}</PartNumber><ETag>{part['ETag']}</ETag></Part>"
+        for part in request["MultipartUpload"]["Parts"]
+    )
+    link = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
+    proxy.forget()
+    proxy.delay_s = 0.7
+    try:
+        document = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>"
+        link.request("POST", f"{url.path}?{url.query}", document, {"Content-Type": "application/xml"})
+        answer = link.getresponse()
+        first = answer.read(5)
+        asked = proxy.count()
+        rest = answer.read()
+    finally:
+        proxy.delay_s = 0.0
+        link.close()
+    assert (200, b"<?xml", 0) == (answer.status, first, asked["PutObject"])
+    assert b"<CompleteMultipartUploadResult" in rest
+    assert 5 * MIB + 3 == s3.head_object(Bucket=bucket, Key="k")["ContentLength"]
+
+
+def without_parts(request: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in request.items() if name != "MultipartUpload"}
+
+
+def test_gateway_killed_in_the_middle_of_a_complete(
+    tmp_path: Path, s3: Any, store: Upstream, proxy: FaultProxy, bucket: str
+) -> None:
+    """The old object stands; another gateway goes on with what the dead one has begun, and leaves nothing behind."""
+    old, bodies = b"old", [os.urandom(8 * MIB) for _ in range(3)]
+    s3.put_object(Bucket=bucket, Key="k", Body=old)
+    request = start(s3, bucket, bodies)
+    with upstreams.in_front(tmp_path / "doomed", Upstream("proxy", proxy.url), "--workers", "1") as doomed:
+        proxy.forget()
+        proxy.delay_s = 0.5
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(_complete, doomed, request)
+            assert wait_until(lambda: proxy.count()["UploadPartCopy"] >= 1, 60)
+            for pid in [doomed.process.pid, *doomed.workers()]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert asked.result() is None
+    proxy.delay_s = 0.0
+    assert old == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+    etags = {s3.complete_multipart_upload(**request)["ETag"] for _ in range(2)}
+    assert b"".join(bodies) == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+    created = [one for one in proxy.seen if one.operation == "CreateMultipartUpload" and f"/{bucket}/k" in one.target]
+    direct = store.client()
+    left = [one["Key"] for one in direct.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert (1, 1, ["done", "k"]) == (len(etags), len(created), sorted(key.rpartition("/")[2] for key in left))
+    assert not direct.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def _complete(gateway: Gateway, request: dict[str, Any]) -> Any:
+    with contextlib.suppress(ClientError, BotoCoreError):
+        return gateway.client().complete_multipart_upload(**request)
+    return None
+
+
+@pytest.mark.parametrize("count", [250, pytest.param(5000, marks=pytest.mark.large)])
+def test_second_listing_costs_no_look(s3: Any, store: Upstream, proxy: FaultProxy, bucket: str, count: int) -> None:
+    """Half of the objects came through the gateway, half did not; each is asked for once at most."""
+    direct = store.client()
+
+    def put(number: int) -> None:
+        body = b"%d " % number * 400
+        (s3 if number % 2 else direct).put_object(Bucket=bucket, Key=f"dir/{number:05}", Body=body)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(count)))
+    proxy.forget()
+    runs = []
+    for _ in range(2):
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        sizes = {one["Key"]: one["Size"] for page in pages for one in page["Contents"]}
+        runs.append(proxy.count())
+        proxy.forget()
+    assert {f"dir/{number:05}": len(b"%d " % number * 400) for number in range(count)} == sizes
+    assert ({"ListObjectsV2": -(-count // 1000)}, True) == (dict(runs[1]), runs[0]["HeadObject"] <= count // 2)
