@@ -8,6 +8,7 @@ import http.client
 import io
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.live import datasets, upstreams
 from tests.live.fault_proxy import FaultProxy, proxied
-from tests.live.gateway import Gateway, wait_until
+from tests.live.gateway import MAIN, REGION, Gateway, wait_until
 from tests.live.upstreams import Upstream
 
 MIB: Final = 1024**2
@@ -167,3 +168,40 @@ def test_second_listing_costs_no_look(s3: Any, store: Upstream, proxy: FaultProx
         proxy.forget()
     assert {f"dir/{number:05}": len(b"%d " % number * 400) for number in range(count)} == sizes
     assert ({"ListObjectsV2": -(-count // 1000)}, True) == (dict(runs[1]), runs[0]["HeadObject"] <= count // 2)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.large)])
+def test_second_sync_and_check_find_no_difference(
+    front: Gateway, proxy: FaultProxy, bucket: str, tmp_path: Path, count: int
+) -> None:
+    """`aws s3 sync` and `rclone check` of the same files again ask the upstream for its listing and nothing else."""
+    tree = tmp_path / "tree"
+    for number in range(count):
+        path = tree / f"{number % 10}" / f"{number:05}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d a line of a log\n" % number * (number % 60))
+    remote = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": front.url, "REGION": REGION, "FORCE_PATH_STYLE": "true"}
+    remote |= {"ACCESS_KEY_ID": MAIN.access_key, "SECRET_ACCESS_KEY": MAIN.secret_key}
+    environment = front.environment(tmp_path) | {f"RCLONE_CONFIG_GW_{name}": value for name, value in remote.items()}
+    environment["RCLONE_CONFIG"] = str(tmp_path / "none.conf")
+
+    def run(*words: str | Path) -> str:
+        done = subprocess.run(
+            [str(word) for word in words], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{words[0]} failed ({done.returncode}):\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    assert count == run("aws", "s3", "sync", tree, f"s3://{bucket}/tree").count("upload:")
+    proxy.forget()
+    assert "" == run("aws", "s3", "sync", tree, f"s3://{bucket}/tree")
+    synced = proxy.count()
+    proxy.forget()
+    run("rclone", "check", tree, f"gw:{bucket}/tree")
+    checked = proxy.count()
+    pages = -(-count // 1000)
+    assert {"ListObjectsV2": pages} == dict(synced)
+    # rclone lists folder by folder, and looks first whether the folder is an object
+    assert (1, True) == (checked.pop("HeadObject"), set(checked) == {"ListObjectsV2"}), checked
+    assert checked["ListObjectsV2"] <= pages + 11
