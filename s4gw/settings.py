@@ -32,6 +32,8 @@ ZSTD_LEVELS: Final = range(1, 23)
 VOLUME_BYTES_MIN: Final = 16 * 1024**2
 VOLUME_BYTES_DEFAULT: Final = 1024**3
 LIFECYCLE_DAY_S: Final = 86_400
+UPKEEP_BYTES_PER_S: Final = 64 * 1024**2  # read and written: a tenth of what one SSD does
+RECLAIM_GRACE_S: Final = 3600
 THREADS_DEFAULT: Final = 8
 """Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock (50-speed, rule 4)."""
 THREADS_MAX: Final = 256
@@ -98,6 +100,9 @@ class Settings:
     volume_bytes: int = VOLUME_BYTES_DEFAULT
     lifecycle_day_s: int = LIFECYCLE_DAY_S
     """How long a day of lifecycle rules lasts; shorter ones are for tests."""
+    upkeep_rate: int = UPKEEP_BYTES_PER_S
+    reclaim_grace_s: int = RECLAIM_GRACE_S
+    """How fast compaction and scrubbing may be (0: no limit); for how long deleted bytes stay for their readers."""
     credentials_file: Path | None = None
     root_access_key: str = ""
     root_secret_key: str = field(default="", repr=False)
@@ -193,6 +198,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--data-dir", "DIR", "where objects are kept (./data)"),
         ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
         ("--lifecycle-day-s", "N", f"seconds that a day of lifecycle rules lasts, fewer for tests ({LIFECYCLE_DAY_S})"),
+        ("--upkeep-rate", "N", f"bytes per second for compaction and scrubbing; 0: no limit ({UPKEEP_BYTES_PER_S})"),
+        ("--reclaim-grace-s", "N", f"seconds that deleted bytes stay for who is reading them ({RECLAIM_GRACE_S})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
         ("--policy", "FILE", "AWS-style policy that every request has to pass as well"),
         ("--sigv2-links", "yes|no", "take presigned URLs and forms of Signature Version 2, the SDKs' default (yes)"),
@@ -238,6 +245,8 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         data_dir=Path(values.text("--data-dir", "data")).absolute(),
         volume_bytes=values.number("--volume-bytes", VOLUME_BYTES_DEFAULT, range(VOLUME_BYTES_MIN, 2**40)),
         lifecycle_day_s=values.number("--lifecycle-day-s", LIFECYCLE_DAY_S, range(1, LIFECYCLE_DAY_S + 1)),
+        upkeep_rate=values.number("--upkeep-rate", UPKEEP_BYTES_PER_S, range(2**40)),
+        reclaim_grace_s=values.number("--reclaim-grace-s", RECLAIM_GRACE_S, range(30 * 86_400)),
         credentials_file=values.file("--credentials-file"),
         root_access_key=environment.get("S4_ACCESS_KEY_ID", ""),
         root_secret_key=environment.get("S4_SECRET_ACCESS_KEY", ""),

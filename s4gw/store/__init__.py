@@ -3,7 +3,7 @@
 It knows keys, bodies and opaque metadata, neither S3 nor codecs.
 """
 
-from s4gw.store import errors, locks, ops
+from s4gw.store import errors, locks, ops, upkeeping
 from s4gw.store.chores import Chore
 from s4gw.store.client import ensure_running
 from s4gw.store.committer import VOLUME_BYTES
@@ -95,5 +95,6 @@ __all__ = [
     "ops",
     "rebuild_index",
     "unpack_runs",
+    "upkeeping",
     "version_id",
 ]

@@ -29,7 +29,7 @@ from s4gw.store.walk import Found, Walk
 GRACE_S: Final = 3600
 """How long bytes without a reference stay: for readers that began while there was one, and for deduplication."""
 
-MOVE_GRACE_S: Final = 5.0
+MOVE_GRACE_S: Final = 1.0
 """How long a file stays after everything was moved away: readers that looked it up before are through, and one that is
 not looks it up again."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -100,8 +99,22 @@ def read_usage(connection: apsw.Connection, data_dir: Path, before_ms: int) -> U
     known = fetch(connection, "SELECT value FROM totals WHERE name = 'snapshot_bytes'")
     snapshot = known[0][0] if known else 0
     meta = sum(use.meta_bytes for use in uses)
-    damaged = frozenset(volume for (volume,) in fetch(connection, "SELECT DISTINCT volume FROM damaged"))
-    return Usage(uses, max(0, meta - snapshot), snapshot, damaged)
+    return Usage(uses, max(0, meta - snapshot), snapshot, _quarantined(connection, before_ms))
+
+
+def _quarantined(connection: apsw.Connection, before_ms: int) -> frozenset[int]:
+    """Volumes with damaged records that are alive, or with a damaged head."""
+    places = fetch(connection, "SELECT volume, offset FROM damaged")
+    whole = {volume for volume, offset in places if not offset}
+    if len(whole) < len(places):
+        rows = fetch(
+            connection,
+            "SELECT DISTINCT e.volume FROM extents e JOIN damaged d ON d.volume = e.volume AND d.offset = e.offset"
+            " WHERE e.refs > 0 OR e.zero_since > ?",
+            (before_ms,),
+        )
+        whole.update(volume for (volume,) in rows)
+    return frozenset(whole)
 
 
 def make_plan(usage: Usage, policy: Policy) -> Plan:
@@ -124,6 +137,73 @@ def _cost(use: VolumeUse) -> tuple[float, int]:
     return (use.live_bytes + use.meta_bytes) / max(use.size, 1), use.volume
 
 
-def total_dead(uses: Sequence[VolumeUse]) -> int:
-    """Dead bytes in closed volumes."""
-    return sum(use.dead_bytes for use in uses)
+class StoreStats(msgspec.Struct, frozen=True):
+    """Figures of a store, from counters."""
+
+    buckets: int
+    objects: int
+    versions: int
+    referenced_bytes: int
+    """Stored bodies and parts, each counted as often as it is referred to."""
+    unique_bytes: int
+    """The same, equal extents counted once."""
+    waiting_bytes: int
+    """Without a reference, within the grace."""
+    volumes: int
+    disk_bytes: int
+    """Size of all volumes."""
+    dead_bytes: int
+    """What compaction could give back now, once it is through the grace."""
+    meta_bytes: int
+    damaged_records: int
+    oldest_scrub_ms: int
+    """When the closed volume that was scrubbed longest ago was; 0 for never, or when there is none."""
+    totals: dict[str, int]
+    """Since the store was made: compacted_bytes, reclaimed_bytes, scrubbed_bytes ..."""
+
+    @property
+    def ratio(self) -> float:
+        """Referenced over unique."""
+        return self.referenced_bytes / self.unique_bytes if self.unique_bytes else 1.0
+
+
+def read_stats(connection: apsw.Connection, data_dir: Path) -> StoreStats:
+    """Read the figures: a few milliseconds, whatever the number of objects."""
+    rows = fetch(
+        connection,
+        "SELECT id, live_bytes, meta_bytes, data_bytes, state = 'open' FROM volumes"
+        " WHERE state NOT IN ('deleting', 'gone')",
+    )
+    sizes = {volume: _size(data_dir, volume) for volume, *_ in rows}
+    [(buckets, objects, versions, stored)] = fetch(
+        connection,
+        "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(versions), 0), coalesce(sum(bytes), 0) FROM buckets",
+    )
+    [(staged,)] = fetch(connection, "SELECT coalesce(sum(stored_size), 0) FROM parts")
+    [(waiting,)] = fetch(connection, "SELECT coalesce(sum(size), 0) FROM extents WHERE refs = 0")
+    [(damaged,)] = fetch(connection, "SELECT count(*) FROM damaged")
+    [(oldest,)] = fetch(connection, "SELECT min(scrubbed_ms) FROM volumes WHERE state IN ('full', 'bad')")
+    return StoreStats(
+        buckets=buckets,
+        objects=objects,
+        versions=versions,
+        referenced_bytes=stored + staged,
+        unique_bytes=sum(data for _, _, _, data, _ in rows) - waiting,
+        waiting_bytes=waiting,
+        volumes=len(rows),
+        disk_bytes=sum(sizes.values()),
+        dead_bytes=sum(
+            max(0, sizes[volume] - VOLUME_HEADER.size - live - meta)
+            for volume, live, meta, _, opened in rows
+            if not opened
+        ),
+        meta_bytes=sum(meta for _, _, meta, _, _ in rows),
+        damaged_records=damaged,
+        oldest_scrub_ms=oldest or 0,
+        totals=dict(fetch(connection, "SELECT name, value FROM totals")),
+    )
+
+
+def _size(data_dir: Path, volume: int) -> int:
+    path = volume_path(data_dir, volume)
+    return path.stat().st_size if path.exists() else 0
