@@ -8,17 +8,20 @@ gateway uses it from the next request on. Objects that need it name it, so nothi
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from s4gw import settings as settings_module
 from s4gw.codec import LEVEL_DEFAULT, Choice, CodecId, TooFewSamples, encode_frame, train_dictionary
+from s4gw.settings import UPSTREAM_FLAGS
 from s4gw.tools.bench import size as parse_size
 
 if TYPE_CHECKING:
-    from s4gw.backends import EmbeddedBackend
+    from s4gw.backends.base import Backend
     from s4gw.tools.parsers import Subparsers
 
 OK: Final = 0
@@ -35,6 +38,11 @@ HELD_OUT: Final = 5
 GAIN_MIN_PERCENT: Final = 3
 _SCHEME: Final = "s3://"
 _STAMP: Final = "FORMAT"
+_UPSTREAM_FLAGS: Final = (
+    *((flag, metavar, text) for flag, metavar, text in UPSTREAM_FLAGS if flag != "--listing"),
+    ("--region", "NAME", "of the gateway (us-east-1)"),
+)
+_UPSTREAM_NAMES: Final = frozenset(row[0].removeprefix("--").replace("-", "_") for row in _UPSTREAM_FLAGS)
 _T = TypeVar("_T")
 
 
@@ -53,7 +61,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "source", metavar="s3://BUCKET/PREFIX|FOLDER", help="objects to learn from; files of a folder with --for"
     )
-    parser.add_argument("--data-dir", type=Path, help="data directory of the embedded store")
+    parser.add_argument("--data-dir", type=Path, help="data directory of the gateway that keeps the bucket itself")
     parser.add_argument("--for", dest="target", metavar="s3://BUCKET/PREFIX", help="where to use it (the source)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the dictionary to a file, install nothing")
     parser.add_argument("--size", type=parse_size, default=SIZE_DEFAULT, metavar="N", help="bytes of it (16K)")
@@ -65,21 +73,24 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--forget", action="store_true", help="write the prefix without a dictionary again; stored objects still read"
     )
+    for flag, metavar, text in _UPSTREAM_FLAGS:
+        parser.add_argument(flag, metavar=metavar, help=text)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, judge, install. Returns: 0; 1 if it does not pay; 2 for misuse. Raises: OSError."""
+    """Train, judge, install. Returns: 0; 1 if it does not pay; 2 for misuse. Raises: OSError, SettingsError."""
     try:
-        if arguments.list or arguments.forget:
-            return _rules(arguments)
-        _check(arguments)
-        samples = _samples(arguments)
-        learned, judged = _split(samples)
-        dictionary = train_dictionary(learned, arguments.size)
+        return _rules(arguments) if arguments.list or arguments.forget else _train(arguments)
     except (TrainError, TooFewSamples) as error:
         print(f"s4gw train-dict: {error}", file=sys.stderr)
         return MISUSE
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    _check(arguments)
+    learned, judged = _split(_samples(arguments))
+    dictionary = train_dictionary(learned, arguments.size)
     plain, small, original = (sum(sizes) for sizes in zip(*(_sizes(each, dictionary) for each in judged), strict=True))
     print(
         f"{len(learned)} samples learned; {len(judged)} others, {original // len(judged)} bytes on average: "
@@ -92,14 +103,13 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out.write_bytes(dictionary)
         return OK
     bucket, prefix = _place(arguments.target or arguments.source)
-    with _backend(arguments.data_dir, bucket) as backend:
+    with _backend(arguments, bucket) as backend:
         from s4gw.objects import Dictionaries
 
         try:
             name = Dictionaries(backend).install(bucket, prefix, dictionary)
         except ValueError as error:
-            print(f"s4gw train-dict: {error}", file=sys.stderr)
-            return MISUSE
+            raise TrainError(str(error)) from error
     print(f"{name}: in use for {_SCHEME}{bucket}/{prefix} from now on")
     return OK
 
@@ -116,7 +126,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _rules(arguments: argparse.Namespace) -> int:
     bucket, prefix = _place(arguments.source)
-    with _backend(arguments.data_dir, bucket) as backend:
+    with _backend(arguments, bucket) as backend:
         from s4gw.objects import Dictionaries
 
         dictionaries = Dictionaries(backend)
@@ -139,34 +149,47 @@ def _place(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _backend(data_dir: Path | None, bucket: str) -> Iterator[EmbeddedBackend]:
-    """The embedded store, once it is sure that it has the bucket. Raises: TrainError."""
-    # late: only this needs the store and its libraries
-    from s4gw.backends import EmbeddedBackend
-    from s4gw.s3.errors import NoSuchBucket
-    from s4gw.store import StoreError
+def _backend(arguments: argparse.Namespace, bucket: str) -> Iterator[Backend]:
+    """Where the bucket is, once it is sure that it is there. Raises: TrainError, SettingsError."""
+    from s4gw.s3.errors import S3Error  # late: only this needs the backends and their libraries
 
-    if data_dir is None or not (data_dir / _STAMP).is_file():
-        raise TrainError("--data-dir: a data directory is needed" if data_dir is None else f"{data_dir} is none")
+    backend = _opened(arguments)
     try:
-        backend = EmbeddedBackend(data_dir)
-    except StoreError as error:
-        raise TrainError(str(error)) from error
-    try:
-        try:
-            backend.get_bucket(bucket)
-        except NoSuchBucket as error:
-            raise TrainError(f"there is no bucket {bucket}") from error
+        backend.get_bucket(bucket)
         yield backend
+    except S3Error as error:
+        raise TrainError(f"{_SCHEME}{bucket}: {error.text}") from error
     finally:
         backend.close()
+
+
+def _opened(arguments: argparse.Namespace) -> Backend:
+    if arguments.data_dir is not None:
+        from s4gw.backends import EmbeddedBackend
+        from s4gw.store import StoreError
+
+        if not (arguments.data_dir / _STAMP).is_file():
+            raise TrainError(f"{arguments.data_dir} is no data directory")
+        try:
+            return EmbeddedBackend(arguments.data_dir)
+        except StoreError as error:
+            raise TrainError(str(error)) from error
+    from s4gw import wsgi
+    from s4gw.backends import remote
+
+    given = {name: value for name, value in vars(arguments).items() if name in _UPSTREAM_NAMES}
+    settings = settings_module.load(argparse.Namespace(**given), os.environ)
+    if settings.endpoint_url is None:
+        raise TrainError("--data-dir or --endpoint-url says where the bucket is")
+    upstream = remote.Upstream(wsgi.upstream_settings(settings, settings.endpoint_url))
+    return remote.RemoteBackend(upstream, owner="", region=settings.region)
 
 
 def _samples(arguments: argparse.Namespace) -> list[bytes]:
     if not arguments.source.startswith(_SCHEME):
         return _files(Path(arguments.source), arguments.samples)
     bucket, prefix = _place(arguments.source)
-    with _backend(arguments.data_dir, bucket) as backend:
+    with _backend(arguments, bucket) as backend:
         return _objects(backend, bucket, prefix, arguments.samples)
 
 
@@ -177,7 +200,7 @@ def _files(folder: Path, count: int) -> list[bytes]:
     return [path.read_bytes() for path in _chosen(paths, count)]
 
 
-def _objects(backend: EmbeddedBackend, bucket: str, prefix: str, count: int) -> list[bytes]:
+def _objects(backend: Backend, bucket: str, prefix: str, count: int) -> list[bytes]:
     """Originals of small objects under *prefix*."""
     from s4gw.codec import SamplingDispatcher
     from s4gw.objects import Objects

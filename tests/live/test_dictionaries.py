@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from tests.live import upstreams
 from tests.live.gateway import Gateway
 from tests.objects.test_dictionaries import document
 
@@ -30,3 +32,23 @@ def test_running_workers_use_a_new_dictionary(
     assert [f"logs/{number}" for number in sorted(map(str, range(60)))] + ["logs/new"] == [
         each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]
     ]
+
+
+def test_an_upstream_keeps_dictionary_and_rule(command: Callable[..., str], tmp_path: Path) -> None:
+    """Trained past any gateway; one that is started in front of the bucket then writes with it, as S4 would read it."""
+    with upstreams.s4gw(tmp_path / "store") as store:
+        behind = store.client()
+        behind.create_bucket(Bucket="events")
+        for number in range(60):
+            behind.put_object(Bucket="events", Key=f"logs/{number}", Body=document(number))
+        where = ("--endpoint-url", store.url, "--upstream-addressing", "path")
+        told = command("s4gw", "train-dict", "s3://events/logs/", "--size", "2K", *where, **store.environment)
+        with upstreams.in_front(tmp_path / "front", store, "--workers", "1") as front:
+            client = front.client()
+            client.put_object(Bucket="events", Key="logs/new", Body=document(4711))
+            got = client.get_object(Bucket="events", Key="logs/new")["Body"].read()
+            listed = [each["Key"] for each in client.list_objects_v2(Bucket="events", MaxKeys=2)["Contents"]]
+        stored = behind.head_object(Bucket="events", Key="logs/new")
+    name = told.splitlines()[-1].partition(":")[0]
+    assert (document(4711), ["logs/0", "logs/1"]) == (got, listed)
+    assert (name, True) == (stored["Metadata"]["s4-dict-id"], stored["ContentLength"] * 2 < len(got))

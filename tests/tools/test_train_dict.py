@@ -89,9 +89,9 @@ def test_one_that_does_not_pay_is_not_installed(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["s3://b/x"], "--data-dir: a data directory is needed"),
-        (["s3://b/x", "--data-dir", "/nowhere"], "/nowhere is none"),
-        (["s3://nothing/x", "--data-dir", "DATA"], "there is no bucket nothing"),
+        (["s3://b/x"], "--data-dir or --endpoint-url says where the bucket is"),
+        (["s3://b/x", "--data-dir", "/nowhere"], "/nowhere is no data directory"),
+        (["s3://nothing/x", "--data-dir", "DATA"], "s3://nothing: The specified bucket does not exist"),
         (["s3://b/x", "--data-dir", "DATA"], "0 objects of up to 64 KiB are too few to learn from"),
         (["s3://", "--data-dir", "DATA"], "s3://: write s3://BUCKET/PREFIX"),
         (["s3://b/x", "--data-dir", "DATA", "--size", "1M"], "--size: a dictionary of 256 to 114688 bytes"),
