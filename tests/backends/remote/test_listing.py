@@ -245,6 +245,15 @@ def test_versions_tell_of_originals_in_order(fake: FakeUpstream, listing: Remote
     assert [(0, True, True), (6000, False, False), (5000, False, False)] == [entry[2:] for entry in found[:3]]
 
 
+def test_version_from_before_versioning_is_not_taken_for_the_current_one(
+    fake: FakeUpstream, listing: RemoteListing
+) -> None:
+    put_ours(fake, "k", 5000)
+    fake.call("PutBucketVersioning", Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    put_ours(fake, "k", 6000)
+    assert [(6000, True), (5000, False)] == [(entry[2], entry[3]) for entry in versions_of(listing, 10)]
+
+
 def test_upstream_without_versions_lists_what_there_is(fake: FakeUpstream, listing: RemoteListing) -> None:
     put_ours(fake, "k", 5000)
     fake.missing.add("ListObjectVersions")
