@@ -25,6 +25,10 @@ from s4gw.s3.errors import NoSuchUpload, S3Error
 
 PUTS_PREFIX: Final = f"{OWN_PREFIX}put/"
 """Notes of large PUTs that are under way (`writing`)."""
+BEGUN_MS: Final = 60_000
+"""An upload of the noted key that began so long after the note, and is open a day later, is the note's."""
+CLOCK_MS: Final = 1000
+"""What an upstream rounds its times to."""
 DAY_S: Final = 24 * 3600
 
 
@@ -52,10 +56,9 @@ class Swept:
 
 
 class PutNote(msgspec.Struct, frozen=True):
-    """A large PUT under way."""
+    """A large PUT under way. Its upload begins right after the note, so that its id is not among the note's facts."""
 
     key: str
-    upload_id: str
 
 
 @dataclass(slots=True)
@@ -129,7 +132,11 @@ def _sweep_notes(backend: RemoteUploads, bucket: str, before_ms: int, swept: Swe
         with contextlib.suppress(S3Error, msgspec.MsgspecError):
             with backend.call("GetObject", Bucket=bucket, Key=item["Key"])["Body"] as body:
                 note = msgspec.json.decode(body.read(), type=PutNote)
-            backend.abandon(bucket, note.key, note.upload_id)
+            noted_ms = _milliseconds(item.get("LastModified"))
+            for upload in backend.unfinished(bucket, note.key):
+                begun_ms = _milliseconds(upload.get("Initiated"))
+                if upload["Key"] == note.key and -CLOCK_MS <= begun_ms - noted_ms <= BEGUN_MS:
+                    backend.abandon(bucket, note.key, str(upload["UploadId"]))
         backend.discard(bucket, [item])
 
 

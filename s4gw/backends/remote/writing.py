@@ -32,6 +32,7 @@ from s4gw.backends.base import (
 from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.remote import stored_meta
 from s4gw.backends.remote.base import Handle, RemoteBase
+from s4gw.backends.remote.errors import UpstreamUnavailable
 from s4gw.backends.remote.listing import RemoteListing
 from s4gw.backends.remote.reserved import is_reserved
 from s4gw.backends.remote.stored_meta import Facts, Stored
@@ -63,7 +64,7 @@ PARTS_IN_FLIGHT: Final = 2
 CONDITION_ATTEMPTS: Final = 5
 """The object changed between look and write, and the condition may still hold for what is there now."""
 OPEN_UPLOADS: Final = ".s4gw/put/"
-"""Under it, a marker names each upload of a large PUT while it is open, so that a sweep finds what a crash has left."""
+"""Under it, a note names the key of each large PUT under way, so that a sweep finds what a crash has left."""
 
 
 class RemoteWriter:
@@ -110,6 +111,7 @@ class RemoteWriter:
         """Give the bytes up."""
         self._data = bytearray()
         if not self.upload_id:
+            self._unmark()
             return
         for future in self._flying:
             future.cancel()
@@ -123,7 +125,7 @@ class RemoteWriter:
         except NoSuchUpload:
             pass
         except S3Error:
-            return  # the marker stays: the sweep tries again
+            return  # the note stays: the sweep tries again
         self._unmark()
 
     def take(self) -> bytes:
@@ -153,15 +155,21 @@ class RemoteWriter:
             self._unmark()
 
     def _begin(self) -> None:
+        """Start an upload; the note about it goes first, so that a sweep finds an upload whose id nobody has got."""
         self.mark = secrets.token_hex(8)
         framed = msgspec.structs.replace(self._meta, framed=True)
         params = stored_meta.parameters(framed, mark=self.mark)
-        made = self._base.call("CreateMultipartUpload", Bucket=self._bucket, Key=self._key, **params)
-        self.upload_id = str(made["UploadId"])
         name = f"{OPEN_UPLOADS}{int(time.time())}-{self.mark}"
-        note = msgspec.json.encode({"key": self._key, "upload_id": self.upload_id})
+        note = msgspec.json.encode({"key": self._key})
         put = self._base.call("PutObject", Bucket=self._bucket, Key=name, Body=note)
         self._marker = name, put.get("VersionId")
+        try:
+            made = self._base.call("CreateMultipartUpload", Bucket=self._bucket, Key=self._key, **params)
+        except UpstreamUnavailable as error:
+            if error.sent:
+                self._marker = None  # it may have begun: the note stays, for the sweep
+            raise
+        self.upload_id = str(made["UploadId"])
 
     def _unmark(self) -> None:
         if self._marker is not None:
