@@ -5,6 +5,7 @@ them; before each turn the disk is synced, so that nobody pays for another's unw
 the peers as they come. Everything starts with a warm-up. Nothing here fails because of a figure.
 
     bench.py [--quick] [--only TEXT ...] [--peers seaweedfs,rclone] [--seconds S] [--rounds N] [--out DIR]
+    bench.py --gateway ...      ours in front of SeaweedFS, over SeaweedFS alone
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ SETTLE_S: Final = 2.0  # SeaweedFS writes its filer database behind the answers
 class Options:
     """What the command line chose."""
 
+    ours: str
     peers: tuple[str, ...]
     only: tuple[str, ...]
     quick: bool
@@ -143,7 +145,7 @@ def measure_stored(server: Server, payload: str) -> Stored:
 def run_all(options: Options) -> tuple[list[Run], list[Stored]]:
     """Run the chosen cases, fresh servers for each size, and then the measurement of stored bytes."""
     runs: list[Run] = []
-    names = ("s4gw", *options.peers)
+    names = (options.ours, *options.peers)
     chosen = [case for case in cases() if options.wants(case)]
     for size in dict.fromkeys(case.size for case in chosen):
         with contextlib.ExitStack() as stack:
@@ -170,13 +172,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="8 clients, text and random, 1 KiB to 1 MiB")
     parser.add_argument("--only", nargs="+", default=(), metavar="WORD", help="e.g. put 64KiB log 8c")
-    parser.add_argument("--peers", default="seaweedfs,rclone", help="comma-separated, or empty for ours alone")
+    parser.add_argument("--gateway", action="store_true", help="ours in front of SeaweedFS, over SeaweedFS alone")
+    parser.add_argument("--peers", help="comma-separated, or empty for ours alone (seaweedfs,rclone)")
     parser.add_argument("--seconds", type=float, help="for one case and server (default 4, quick 2)")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("bench-out"))
     given = parser.parse_args(arguments)
+    peers = given.peers if given.peers is not None else servers.UPSTREAM if given.gateway else "seaweedfs,rclone"
     options = Options(
-        peers=tuple(name for name in given.peers.split(",") if name),
+        ours=servers.GATEWAY if given.gateway else "s4gw",
+        peers=tuple(name for name in peers.split(",") if name),
         only=tuple(given.only),
         quick=given.quick,
         seconds=given.seconds or (2.0 if given.quick else 4.0),

@@ -1,7 +1,8 @@
 """The S3 servers that runs are made against: ours, SeaweedFS and rclone, each fresh, on loopback, with keys.
 
-Ours runs as `s4gw serve` gives it: durable, every answer after its fsync. The peers run as they come, which is without
-fsync. Processes are found by a mark in their environment, so that helpers which leave the process tree are counted too.
+Ours runs as `s4gw serve` gives it: durable, every answer after its fsync; as "gateway" it stands in front of a
+SeaweedFS of its own. The peers run as they come, which is without fsync. Processes are found by a mark in their
+environment, so that helpers which leave the process tree are counted too.
 """
 
 from __future__ import annotations
@@ -167,6 +168,11 @@ KINDS: Final[Mapping[str, Plan]] = {
 }
 
 
+GATEWAY: Final = "gateway"
+"""Ours in front of a fresh `UPSTREAM`."""
+UPSTREAM: Final = "seaweedfs"
+
+
 def free_port() -> int:
     """Find a port below `PORT_MAX` on which nobody listens, nor 10,000 above it."""
     while True:
@@ -182,20 +188,37 @@ def running(name: str, *, parent: Path | None = None) -> Iterator[Server]:
     """Start a fresh server, give it, stop it and remove what it stored.
 
     Args:
-        name: A key of `KINDS`.
+        name: A key of `KINDS`, or `GATEWAY`, whose folder is then the upstream's and whose processes are its own.
         parent: Where its folder is made; the system's temporary folder otherwise.
 
     Raises: RuntimeError, if it is not ready in time; the message ends with its last log lines.
     """
+    if name != GATEWAY:
+        with _started(name, KINDS[name], parent, {}) as server:
+            yield server
+        return
+    with running(UPSTREAM, parent=parent) as upstream:
+        host, keys = f"http://{upstream.endpoint.authority}", upstream.keys
+        chain = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key}
+
+        def command(folder: Path, port: int, own: Keys) -> Sequence[str]:
+            return (*_s4gw(folder, port, own), "--endpoint-url", host)
+
+        with _started(name, Plan(command, "/ready"), parent, chain) as server:
+            yield dataclasses.replace(server, folder=upstream.folder)
+
+
+@contextlib.contextmanager
+def _started(name: str, plan: Plan, parent: Path | None, extra: Mapping[str, str]) -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix=f"s4gw-load-{name}-", dir=parent))
     keys, mark, port = Keys(ACCESS_KEY, secrets.token_hex(20)), secrets.token_hex(8), free_port()
-    environment = os.environ | {MARK: mark, "S4_ACCESS_KEY_ID": ACCESS_KEY, "S4_SECRET_ACCESS_KEY": keys.secret_key}
-    plan = KINDS[name]
+    own = {MARK: mark, "S4_ACCESS_KEY_ID": ACCESS_KEY, "S4_SECRET_ACCESS_KEY": keys.secret_key}
     log = folder / "server.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            plan.command(folder, port, keys), stdout=sink, stderr=subprocess.STDOUT, env=environment, cwd=folder
-        )
+            plan.command(folder, port, keys), stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, **own, **extra},
+            cwd=folder,
+        )  # fmt: skip
     server = Server(name, Endpoint.parse(f"http://127.0.0.1:{port}"), keys, folder / "data", mark, process, log)
     try:
         _wait(server, plan.ready)
