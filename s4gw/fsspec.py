@@ -9,7 +9,9 @@ This needs fsspec (extra ``fsspec``), which finds the filesystem by its entry po
 
 from __future__ import annotations
 
+import hashlib
 import io
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -27,6 +29,7 @@ from s4gw.codec import (
     CodecId,
     Compressor,
     Dictionaries,
+    DictionaryMissing,
     Dispatcher,
     FrameHeader,
     NotFramed,
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 SIDECAR_SUFFIX: Final = ".s4index"
-RESERVED: Final = frozenset({".s4dict", ".s4mpu", ".s4gw"})
+DICTIONARY_FOLDER: Final = ".s4dict"
+DICTIONARY_ID: Final = "s4-dict-id"
+RESERVED: Final = frozenset({DICTIONARY_FOLDER, ".s4mpu", ".s4gw"})
 """Folders that gateways keep for themselves, and hide."""
 AHEAD_BYTES: Final = 4 * 1024**2
 """Stored bytes per request while a file is read in order: each one may be a round trip."""
@@ -51,6 +56,9 @@ SIZES_MAX: Final = 65_536
 """Original sizes that are remembered."""
 RAW_BYTES_MAX: Final = 1024**3
 """Largest unframed object of S4 that is decoded: it has one checksum, so it takes as much memory as it has bytes."""
+
+
+_DICTIONARY_NAME: Final = re.compile("[0-9a-f]{16}")
 
 
 class S4FileSystem(ChainedFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -63,7 +71,8 @@ class S4FileSystem(ChainedFileSystem):  # type: ignore[misc]  # fsspec has no ty
         codec: Name of the codec to write with, such as "cpu-zstd"; None: chosen from the bytes.
         level: Its level.
         frame_bytes: Original bytes per frame.
-        dictionaries: Gives zstd dictionaries by number, for objects that were written with one.
+        dictionaries: Gives zstd dictionaries by number, for objects that were written with one; where the target knows
+            user metadata, those name it, and it is found beside them.
     """
 
     protocol: ClassVar[str] = "s4"
@@ -144,7 +153,8 @@ class S4FileSystem(ChainedFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     def _reader(self, target: str, entry: dict[str, Any]) -> Any:
         """A file with the original of *target*: a `Reader`, or what the target opens where nothing is compressed."""
-        body = classify(self._metadata(target))
+        metadata = self._metadata(target)
+        body = classify(metadata)
         size: int = entry["size"]
         if body.header is not None and body.header.codec is not CodecId.PASSTHROUGH:
             return self._raw(target, body.header)
@@ -158,7 +168,7 @@ class S4FileSystem(ChainedFileSystem):  # type: ignore[misc]  # fsspec has no ty
                     read_range,
                     size=size,
                     sidecar=lambda: self._sidecar(target, entry),
-                    dictionaries=self._dictionaries,
+                    dictionaries=self._dictionaries or self._kept_dictionary(target, metadata.get(DICTIONARY_ID, "")),
                     ahead_bytes=AHEAD_BYTES,
                     name=target,
                 )
@@ -171,6 +181,23 @@ class S4FileSystem(ChainedFileSystem):  # type: ignore[misc]  # fsspec has no ty
         """The original of an unframed object of S4: one codec's output, described by its metadata."""
         stored = self.fs.cat_file(target)
         return io.BytesIO(decode_frame(header, stored, original_size_max=RAW_BYTES_MAX))
+
+    def _kept_dictionary(self, target: str, name: str) -> Dictionaries | None:
+        """The dictionary that an object names: an object of the same bucket, whose name its content bears out."""
+        if not _DICTIONARY_NAME.fullmatch(name):
+            return None
+
+        def fetch(number: int) -> bytes:
+            bucket = target[: target.index("/", 1)]
+            try:
+                data = bytes(self.fs.cat_file(f"{bucket}/{DICTIONARY_FOLDER}/{name}"))
+            except FileNotFoundError as error:
+                raise DictionaryMissing(number) from error
+            if hashlib.sha256(data).hexdigest()[: len(name)] != name:
+                raise DictionaryMissing(number)
+            return data
+
+        return fetch
 
     def _metadata(self, target: str) -> Mapping[str, str]:
         """User metadata, where the target has such a thing, as s3fs has."""

@@ -17,15 +17,18 @@ from s4gw.codec import (
     Choice,
     CodecError,
     CodecId,
+    DictionaryMissing,
     NotFramed,
     Sidecar,
     TruncatedFrame,
     compress,
     decompress,
+    encode_frame,
     encode_sidecar,
 )
 from tests.codec.support import build
 from tests.objects.bodies import mixed
+from tests.objects.test_dictionaries import DICTIONARY, NAME, document
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 from fsspec.implementations.memory import MemoryFileSystem  # noqa: E402 - after the check
@@ -183,6 +186,22 @@ def test_metadata_win_over_looks(fs: S4FileSystem, bucket: Bucket) -> None:
     assert inner == fs.cat_file("/b/file")
     with pytest.raises(NotFramed):
         fs.cat_file("/b/lost")
+
+
+def test_dictionaries_lie_in_the_bucket(fs: S4FileSystem, bucket: Bucket) -> None:
+    """Objects name theirs in the metadata; one that is missing or was changed refuses the read."""
+    data = document(4711)
+    frame = encode_frame(data, Choice(CodecId.CPU_ZSTD_DICT, 3), dictionary=DICTIONARY)
+    bucket.pipe_file("/b/logs/k", frame.header + bytes(frame.payload))
+    bucket.told["/b/logs/k"] = {"s4-framed": "true", "s4-dict-id": NAME}
+    bucket.pipe_file(f"/b/.s4dict/{NAME}", DICTIONARY)
+    assert data == fs.cat_file("/b/logs/k")
+    bucket.pipe_file(f"/b/.s4dict/{NAME}", b"other")
+    with pytest.raises(DictionaryMissing):
+        fs.cat_file("/b/logs/k")
+    bucket.rm(f"/b/.s4dict/{NAME}")
+    with pytest.raises(DictionaryMissing):
+        fs.cat_file("/b/logs/k")
 
 
 def test_a_write_that_fails_leaves_no_whole_object(fs: S4FileSystem, bucket: Bucket) -> None:

@@ -26,7 +26,7 @@ SIZE: Final = 20 * 1024**2
 """Bytes of each set in a full run."""
 _SEED: Final = 42
 _START_S: Final = 1_778_581_845  # 2026-05-12T10:30:45Z
-_ROWS: Final = 50_000  # lines that are made at a time
+_ROWS: Final = 10_000  # lines that are made at a time
 _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH")
 _METHOD_SHARES: Final = (0.60, 0.25, 0.08, 0.04, 0.03)
 _STATUSES: Final = (200, 201, 204, 301, 304, 400, 401, 404, 429, 500, 503)

@@ -21,7 +21,7 @@ LOSS_MAX: Final = 0.02
 
 
 @pytest.mark.clients
-@pytest.mark.parametrize("name", ["nginx", "parquet-like", "postings", "timestamps"])
+@pytest.mark.parametrize("name", ["nginx", "timestamps"])
 def test_parts_cost_no_ratio(
     gateway: Gateway, bucket: str, command: Callable[..., str], tmp_path: Path, name: str
 ) -> None:

@@ -32,7 +32,7 @@ DIGESTS = {  # SHA-256 of the first 64 KiB + 3 bytes, first 16 digits
     "postings-honest": "226502126649e124",
     "timestamps-honest": "33e1a2a789970495",
     "doc_values-honest": "101a6dbf452acc73",
-    "json": "34a326c011c6453e",
+    "json": "3e9ed72fa9b88e47",
     "f64-sensor": "3b547c3be546ea4b",
     "records-21": "4b34719d25528ad3",
 }
