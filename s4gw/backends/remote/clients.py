@@ -8,13 +8,16 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import exceptions as boto_errors
 from botocore.config import Config
 from botocore.httpsession import get_cert_path
+from botocore.utils import parse_timestamp
 
 from s4gw.backends.remote.config import UpstreamSettings, signs_payload
 from s4gw.backends.remote.lean import Lean, LeanKeys, goes_direct
@@ -41,7 +44,7 @@ class Clients:
         self._client: Any = None
         self.lean: Lean | None = None
         try:
-            self._session = boto3.session.Session()
+            self._session = _session()
             if settings.lean and prepare is None and goes_direct(settings.endpoint_url):
                 self.lean = make_lean(settings, self._session)
         except (boto_errors.BotoCoreError, OSError) as error:
@@ -86,6 +89,24 @@ class Clients:
         if self._prepare is not None:
             self._prepare(client)
         return client
+
+
+def _session() -> Any:
+    """A session of boto3. PERF: its own way of reading times takes half of what a listing page of 1000 keys takes."""
+    core = botocore.session.get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_time)
+    return boto3.session.Session(botocore_session=core)
+
+
+def read_time(text: str) -> datetime:
+    """The moment that *text* names: S3's ISO 8601 in UTC at once, whatever else there is as boto3 reads it."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        return cast("datetime", parse_timestamp(text))
+    return moment
 
 
 def make_lean(settings: UpstreamSettings, session: Any) -> Lean:
