@@ -18,7 +18,7 @@ def chores(settings: Settings) -> tuple[Chore, ...]:
     """The commands, and how often they are started."""
     day_s = settings.lifecycle_day_s
     watch = (sys.executable, "-m", "s4gw.tools.cli", "lifecycle", "watch")
-    where = ("--data-dir", str(settings.data_dir), "--day-s", str(day_s))
+    where = ("--data-dir", str(settings.data_dir), "--day-s", str(day_s), "--log-format", settings.log_format)
     upkeep = (sys.executable, "-m", "s4gw.tools.cli", "store", "upkeep", "--data-dir", str(settings.data_dir))
     limits = ("--rate", str(settings.upkeep_rate), "--grace-s", str(settings.reclaim_grace_s))
     volumes = ("--volume-bytes", str(settings.volume_bytes))

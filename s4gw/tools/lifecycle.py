@@ -18,6 +18,7 @@ import msgspec
 from s4gw.backends import EmbeddedBackend
 from s4gw.backends.lifecycle import Event, Pass, Report
 from s4gw.gateway.chores import PASSES_PER_DAY
+from s4gw.observability import get_logger, log
 from s4gw.s3.errors import S3Error
 from s4gw.settings import LIFECYCLE_DAY_S, SettingsError
 from s4gw.store import StoreError
@@ -41,6 +42,7 @@ def add_parser(subparsers: Subparsers) -> None:
     run_now.add_argument("--bucket", help="only this bucket")
     run_now.add_argument("--json", action="store_true", help="one JSON object per line")
     watch = actions.add_parser("watch")
+    watch.add_argument("--log-format", choices=("pretty", "json"), default="pretty")
     for action in (run_now, watch):
         action.add_argument("--data-dir", type=Path, default=Path("data"), help="of the gateway (./data)")
         action.add_argument("--day-s", type=float, default=float(LIFECYCLE_DAY_S), help=argparse.SUPPRESS)
@@ -50,6 +52,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command. Returns: the exit status. Raises: SettingsError."""
     if arguments.action == "watch":
+        log.configure(arguments.log_format)
         return _watch(arguments.data_dir, arguments.day_s)
     try:
         backend = EmbeddedBackend(arguments.data_dir, read_only=arguments.dry_run)
@@ -75,13 +78,22 @@ def _watch(data_dir: Path, day_s: float) -> int:
     backend = EmbeddedBackend(data_dir, parent_pid=0)
     try:
         while True:
-            Pass(backend, now_ms=_now_ms(), day_ms=int(day_s * 1000), stop=lambda: _storaged_ended(0)).run()
+            work = Pass(backend, now_ms=_now_ms(), day_ms=int(day_s * 1000), stop=lambda: _storaged_ended(0))
+            _log(work.run())
             if wait_s >= STAYS_BELOW_S or _storaged_ended(wait_s):
                 return OK
     except S3Error:
         return FAILED  # storaged is on its way out, or the disk is full: the next start tries again
     finally:
         backend.close()
+
+
+def _log(report: Report) -> None:
+    """One line, when something was done or kept by a lock."""
+    counts = msgspec.structs.asdict(report)
+    if any(counts[name] for name in ("expired", "removed", "markers_removed", "uploads_aborted", "kept")):
+        del counts["dry_run"]
+        get_logger().info("lifecycle", **counts)
 
 
 def _now_ms() -> int:

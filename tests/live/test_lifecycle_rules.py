@@ -59,6 +59,7 @@ def test_rules_are_carried_out(hasty: Gateway) -> None:
     )
     assert settled, left()
     assert b"1" == s3.get_object(Bucket="rules", Key="held", VersionId=held)["Body"].read()
+    assert wait_until(lambda: " lifecycle buckets=1 " in hasty.log)
     got = s3.get_bucket_lifecycle_configuration(Bucket="rules")["Rules"]
     assert document["Rules"] == got
     s3.delete_bucket_lifecycle(Bucket="rules")

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from s4gw.store import BadState, Locked, NoLock, Outcome, Store, StoreError, locks, ops, rebuild_index, version_id
 from s4gw.store.ops import Lock, LockDefault
+from s4gw.store.usage import Policy
 from s4gw.store.volume_ops import Reap, VolumeDrop
-from tests.store.kit import BUCKET, check_references, contents, nonce, put
+from tests.store.kit import BUCKET, check_references, contents, get, nonce, put
+from tests.store.upkeep_kit import ALL, SNAPSHOT, compact, fill, open_store
 
 FAR_MS = 4_000_000_000_000
 YEAR_MS = 365 * 86_400_000
@@ -173,6 +175,33 @@ def test_a_rebuilt_index_has_every_lock(store: Store) -> None:
     store.close()
     rebuild_index(store.data_dir)
     assert (5, before) == (len(before["locks"]), contents(store.data_dir))
+
+
+@pytest.mark.parametrize("policy", [ALL, SNAPSHOT], ids=lambda policy: policy.name)
+def test_locked_versions_outlive_compaction(tmp_path: Path, policy: Policy) -> None:
+    """Their bytes move, their locks stay, in the index and in one that is made anew from what is left."""
+    store = open_store(tmp_path / "data")
+    store.submit(ops.CreateBucket(BUCKET, "owner", 1, "r", "Enabled", {}, LockDefault()))
+    held = put_locked(store, "held", GOVERNED)
+    for key in fill(store):
+        delete(store, key, named_current(store, key))
+    result = compact(store, policy)
+    outcomes = [delete(store, "held", named(held)) for _ in range(2)]
+    moved = (store.index.lock(held.seq), get(store, "held"))
+    before = contents(store.data_dir)["locks"]
+    store.close()
+    rebuild_index(store.data_dir)
+    assert (True, (GOVERNED, b"locked"), before) == (
+        len(result.volumes) > 1,
+        moved,
+        contents(store.data_dir)["locks"],
+    )
+    assert all(isinstance(outcome, Locked) for outcome in outcomes)
+
+
+def named_current(store: Store, key: str) -> str:
+    row = store.index.current(BUCKET, key.encode())
+    return version_id(row.seq, row.flags, row.nonce)
 
 
 def test_no_operation_of_the_store_is_forgotten_here() -> None:

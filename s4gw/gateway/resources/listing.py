@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from s4gw.gateway.resources.base import Resource, answer, parameters, quoted
-from s4gw.gateway.resources.grants import user
+from s4gw.gateway.resources.grants import bucket_of, user
 from s4gw.s3.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class ListObjectVersions(Resource):
                 "VersionId": obj.version_id,
                 "IsLatest": obj.is_latest,
                 "LastModified": obj.modified_ms,
-                "Owner": user(req, obj.meta.owner),
+                "Owner": user(req, obj.meta.owner or bucket_of(req).owner),
             }
             for obj in page.objects
             if obj.delete_marker
