@@ -107,6 +107,8 @@ class Settings:
     root_access_key: str = ""
     root_secret_key: str = field(default="", repr=False)
     policy: Path | None = None
+    sigv2_headers: bool = False
+    """Authorization headers of Signature Version 2 are accepted, for clients that know nothing newer."""
     sigv2_links: bool = True
     """Presigned URLs and forms may carry Signature Version 2: what SDKs still make for us-east-1 unless told."""
     trusted_proxies: tuple[Network, ...] = ()
@@ -202,6 +204,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--reclaim-grace-s", "N", f"seconds that deleted bytes stay for who is reading them ({RECLAIM_GRACE_S})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
         ("--policy", "FILE", "AWS-style policy that every request has to pass as well"),
+        ("--sigv2-headers", "yes|no", "take Authorization headers of Signature Version 2, for very old clients (no)"),
         ("--sigv2-links", "yes|no", "take presigned URLs and forms of Signature Version 2, the SDKs' default (yes)"),
         ("--trusted-proxies", "NETS", "proxies whose X-Forwarded-* count; comma-separated addresses or CIDR (none)"),
         ("--workers", "N", "processes (one per core)"),
@@ -251,6 +254,7 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         root_access_key=environment.get("S4_ACCESS_KEY_ID", ""),
         root_secret_key=environment.get("S4_SECRET_ACCESS_KEY", ""),
         policy=values.file("--policy"),
+        sigv2_headers=values.choice("--sigv2-headers", ("no", "yes")) == "yes",
         sigv2_links=values.choice("--sigv2-links", ("yes", "no")) == "yes",
         trusted_proxies=_networks(values.text("--trusted-proxies", "")),
         workers=values.optional_number("--workers", range(1, WORKERS_MAX + 1)),

@@ -11,12 +11,19 @@ from s4gw.auth.canonical import header_values
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import ANONYMOUS, AuthRequest, Identity
 from s4gw.auth.presign import authenticate_query, presign_parameters
-from s4gw.auth.sigv2 import authenticate_sigv2_query, sigv2_parameters
+from s4gw.auth.sigv2 import authenticate_sigv2_header, authenticate_sigv2_query, is_sigv2_header, sigv2_parameters
 from s4gw.auth.sigv4 import PAYLOAD_HEADER, authenticate_header, payload_plan
 from s4gw.s3.errors import InvalidArgument, InvalidRequest
 
 
-def authenticate(request: AuthRequest, credentials: CredentialStore, *, now: float, sigv2: bool = False) -> Identity:
+def authenticate(
+    request: AuthRequest,
+    credentials: CredentialStore,
+    *,
+    now: float,
+    sigv2: bool = False,
+    sigv2_headers: bool = False,
+) -> Identity:
     """Find out who sent *request*.
 
     Args:
@@ -24,6 +31,7 @@ def authenticate(request: AuthRequest, credentials: CredentialStore, *, now: flo
         credentials: Users and their key pairs.
         now: Seconds since the epoch.
         sigv2: Also accept URLs presigned with Signature Version 2.
+        sigv2_headers: Also accept Authorization headers of that version.
 
     Returns: The identity; its principal is `ANONYMOUS` when nothing is signed.
     Raises: S3's error for any signature that is malformed, too old, unknown or wrong.
@@ -38,6 +46,8 @@ def authenticate(request: AuthRequest, credentials: CredentialStore, *, now: flo
                 "parameter or the Authorization header should be specified",
                 ArgumentName="Authorization",
             )
+        if sigv2_headers and is_sigv2_header(values["authorization"]):
+            return authenticate_sigv2_header(request, values, credentials, now=now)
         return authenticate_header(request, values, credentials, now=now)
     if parameters:
         return authenticate_query(request, values, parameters, credentials, now=now)

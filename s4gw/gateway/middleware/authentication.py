@@ -27,6 +27,7 @@ class Authentication:
         self._clock = services.clock
         self._domains = services.settings.domains
         self._sigv2 = services.settings.sigv2_links
+        self._sigv2_headers = services.settings.sigv2_headers
 
     def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
         if req.operation is PREFLIGHT:
@@ -40,9 +41,16 @@ class Authentication:
                 query=req.raw_query,
                 headers=req.raw_headers,
                 secure=req.secure,
-                virtual_bucket=(self._sigv2 and bucket_from_host(req.header_map.get("host", ""), self._domains)) or "",
+                virtual_bucket=self._virtual_bucket(req),
             ),
             self._credentials,
             now=self._clock(),
             sigv2=self._sigv2,
+            sigv2_headers=self._sigv2_headers,
         )
+
+    def _virtual_bucket(self, req: S3Request) -> str:
+        """The bucket that the host names, for version 2, which signs it."""
+        if not (self._sigv2 or self._sigv2_headers):
+            return ""
+        return bucket_from_host(req.header_map.get("host", ""), self._domains) or ""
