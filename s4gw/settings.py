@@ -48,14 +48,9 @@ GPU_VERIFY_DEFAULT: Final = 64
 ENVIRONMENT_PREFIX: Final = "S4GW_"
 
 LATER: Final = {
-    "--tls-cert": "TLS",
-    "--tls-key": "TLS",
-    "--acme": "ACME certificates",
-    "--acme-contact": "ACME certificates",
-    "--acme-cache-dir": "ACME certificates",
-    "--acme-staging": "ACME certificates",
-    "--otlp-endpoint": "OpenTelemetry export",
-    "--service-name": "OpenTelemetry export",
+    **dict.fromkeys(("--tls-cert", "--tls-key"), "TLS"),
+    **dict.fromkeys(("--acme", "--acme-contact", "--acme-cache-dir", "--acme-staging"), "ACME certificates"),
+    **dict.fromkeys(("--otlp-endpoint", "--service-name"), "OpenTelemetry export"),
 }
 """Flags of S4 that this release does not have; naming one is an error."""
 
