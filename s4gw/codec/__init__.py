@@ -54,6 +54,7 @@ from s4gw.codec.layout import (
     TRAILER_TAIL_BYTES,
     CodecId,
     FcgAlgorithm,
+    PcoType,
     TypedFilter,
 )
 from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
@@ -118,6 +119,7 @@ __all__ = [
     "NoTrailer",
     "NotFramed",
     "Padding",
+    "PcoType",
     "RangeOutsideObject",
     "Reader",
     "SamplingDispatcher",

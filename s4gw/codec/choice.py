@@ -5,9 +5,14 @@ Values only; the modules of the codecs say what the parameters mean.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from s4gw.codec.layout import CodecId, PcoType, TypedFilter
+
+_JOINED_MAX: Final = 8  # choosing takes a sample's time for each
+_JOINED_FIRST: Final = 2  # nothing and zstd stay
 
 
 class Filter(msgspec.Struct, frozen=True, gc=False):
@@ -73,3 +78,19 @@ def rotated(choice: Choice, distance: int) -> Choice:
     shift = distance % width
     mask = (parameters.mask >> shift | parameters.mask << width - shift) & (1 << width) - 1
     return msgspec.structs.replace(choice, parameters=msgspec.structs.replace(parameters, mask=mask))
+
+
+def joined(before: Choice, now: Choice) -> Choice:
+    """Give *now*, made in doubt about segments, with what their pieces chose among before.
+
+    A filter or type for one frame of a mixture is one more thing to choose from; text or noise end the mixture.
+    """
+    if not isinstance(before.parameters, tuple):
+        return now
+    if isinstance(now.parameters, tuple):
+        choices = (*now.parameters, *before.parameters)
+    elif now.parameters is not None:
+        choices = (*before.parameters[:_JOINED_FIRST], now, *before.parameters[_JOINED_FIRST:])
+    else:
+        return now
+    return msgspec.structs.replace(before, parameters=tuple(dict.fromkeys(choices))[:_JOINED_MAX])

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from s4gw.checksum import Buffer
-from s4gw.codec.choice import Choice, rotated
+from s4gw.codec.choice import Choice, joined, rotated
 from s4gw.codec.dispatch import Dispatcher
 from s4gw.codec.frame import EncodedFrame
+from s4gw.codec.layout import CodecId
 
 TRUSTED_BYTES: Final = 32 * 1024**2
 """However well a choice does, it is made anew after this much."""
 DRIFT_PERCENT: Final = 6
 """A frame whose ratio differs by more from the first one's asks for a new choice."""
-GLANCE_PERCENT: Final = 30
+GLANCE_PERCENT: Final = 40
 """Samples of a few KiB vary by themselves; what differs by more is something else."""
 
 DOUBTED_BYTES_MIN: Final = 64 * 1024
@@ -41,16 +42,19 @@ class Selection:
 
     def choose(self, frame: Buffer, size: int | None) -> Choice:
         """Choose for *frame*, the next bytes of an object of *size* bytes (None: unknown)."""
-        choice = self._choice
         since = self._seen - self._made_at
-        if choice is None or since >= TRUSTED_BYTES or self._doubts(choice, frame, since):
-            self._choice = self._dispatcher.choose(frame, size)
-            self._patience = 0 if self._choice != choice else min(4 * max(self._patience, since), TRUSTED_BYTES)
-            self._glance = self._dispatcher.glance(self._choice, frame)
-            self._made_at, self._doubt, self._ratio = self._seen, False, None
-            choice, since = self._choice, 0
+        if self._choice is None or since >= TRUSTED_BYTES:
+            self._make(self._dispatcher.choose(frame, size), frame, patience=0)
+            since = 0
+        elif self._doubts(self._choice, frame, since):
+            before = rotated(self._choice, since)
+            made = joined(before, self._dispatcher.choose(frame, size))
+            confirmed = made == before or made.codec is before.codec is CodecId.SEGMENTS
+            self._make(made, frame, patience=4 * max(self._patience, since) if confirmed else 0)
+            since = 0
+        assert self._choice is not None
         self._seen += memoryview(frame).nbytes
-        return rotated(choice, since)
+        return rotated(self._choice, since)
 
     def observe(self, frame: EncodedFrame) -> None:
         """Learn how well a choice did."""
@@ -59,6 +63,11 @@ class Selection:
             self._ratio = ratio
         elif abs(ratio - self._ratio) * 100 > self._ratio * DRIFT_PERCENT:
             self._doubt = True
+
+    def _make(self, choice: Choice, frame: Buffer, *, patience: int) -> None:
+        self._choice, self._glance = choice, self._dispatcher.glance(choice, frame)
+        self._made_at, self._patience = self._seen, min(patience, TRUSTED_BYTES)
+        self._doubt, self._ratio = False, None
 
     def _doubts(self, choice: Choice, frame: Buffer, since: int) -> bool:
         if memoryview(frame).nbytes < DOUBTED_BYTES_MIN:

@@ -1,7 +1,7 @@
 """``s4gw bench``: measure compression on this machine, against figures that others published and against zstd 3.
 
-``codecs`` runs the data sets of S4's benchmark, honest variants of them and real-like data; ``files`` runs files. The
-gateway's speed under load is another matter: ``make bench``.
+``codecs`` runs the data sets of S4's benchmark, honest variants of them and real-like data; ``files`` runs files;
+``selection`` studies the choice of codecs. The gateway's speed under load is another matter: ``make bench``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
     kinds = parser.add_subparsers(title="what to measure", metavar="WHAT", required=True)
     _add_codecs(kinds)
     _add_files(kinds)
+    _add_selection(kinds)
 
 
 def _add_codecs(kinds: Subparsers) -> None:
@@ -60,6 +61,19 @@ def _add_files(kinds: Subparsers) -> None:
     parser.set_defaults(run=_run_files)
 
 
+def _add_selection(kinds: Subparsers) -> None:
+    parser = kinds.add_parser(
+        "selection",
+        help="what choosing a codec costs, and how good the choices are",
+        description="Time the automatic choice, cold and trusted, and hold its sizes against the best single codec of "
+        "each frame, which is found by trying all of them.",
+    )
+    parser.add_argument("--sets", metavar="NAMES", help="comma-separated names or groups: s4, honest, real (all)")
+    parser.add_argument("--size", type=size, metavar="N", help="bytes of each set, with K, M or G (64M)")
+    add_measuring(parser)
+    parser.set_defaults(run=_run_selection)
+
+
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """Add what all kinds of runs can be told."""
     parser.add_argument(
@@ -83,6 +97,12 @@ def _run_files(arguments: argparse.Namespace) -> int:
     from s4gw.tools import bench_files  # late: as below
 
     return bench_files.run(arguments)
+
+
+def _run_selection(arguments: argparse.Namespace) -> int:
+    from s4gw.tools import bench_selection  # late: as below
+
+    return bench_selection.run(arguments)
 
 
 def _run_codecs(arguments: argparse.Namespace) -> int:

@@ -19,7 +19,6 @@ from typing import BinaryIO, Final, Protocol
 from s4gw.codec import (
     FRAME_HEADER_SIZE,
     FRAME_MAGIC,
-    LEVEL_DEFAULT,
     PADDING_MAGIC,
     SIDECAR_MAGIC,
     TRAILER_TAIL_BYTES,
@@ -36,6 +35,8 @@ from s4gw.codec import (
     stream_raw,
 )
 
+_RAW_CODECS: Final = (CodecId.PASSTHROUGH, CodecId.CPU_ZSTD, CodecId.CPU_GZIP)
+"""What S4 stores without frames."""
 _BLOCK_BYTES: Final = 1024**2
 _SCHEME: Final = "s3://"
 _ENVELOPES: Final = frozenset(b"S4E%d" % number for number in range(1, 7))  # sse.rs of S4; AES-256-GCM
@@ -115,7 +116,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version-id", help="a version other than the current one")
     parser.add_argument(
         "--codec",
-        choices=[codec.label for codec in LEVEL_DEFAULT],
+        choices=[codec.label for codec in _RAW_CODECS],
         help="FILE is unframed output of this codec; passthrough takes it as it is",
     )
     parser.add_argument("--dictionary", type=Path, help="zstd dictionary for cpu-zstd-dict frames")

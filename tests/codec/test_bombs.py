@@ -64,7 +64,19 @@ def lying_zstd(size: int) -> bytes:
 @pytest.mark.parametrize(
     "payload", [lying_zstd(5 * GIB), b"", b"\x28\xb5\x2f\xfd\x00\x58", lying_zstd(5 * GIB) * 50_000]
 )
-@pytest.mark.parametrize("codec", [CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.PASSTHROUGH, CodecId.NVCOMP_ZSTD])
+@pytest.mark.parametrize(
+    "codec",
+    [
+        CodecId.CPU_ZSTD,
+        CodecId.CPU_GZIP,
+        CodecId.PASSTHROUGH,
+        CodecId.NVCOMP_ZSTD,
+        CodecId.ZSTD_CASCADE,
+        CodecId.TYPED,
+        CodecId.PCO,
+        CodecId.SEGMENTS,
+    ],
+)
 def test_claims_of_5_gib(payload: bytes, codec: CodecId) -> None:
     """A small payload that claims 5 GiB is refused, where 5 GiB could not even be allocated."""
     with pytest.raises(CorruptFrame):

@@ -72,3 +72,22 @@ def test_records_go_on_over_frames() -> None:
     first, second = (selection.choose(b"\x00\x64" + bytes(MIB - 2), None) for _ in range(2))
     assert first is choice
     assert second == typed(TypedFilter.PLANES, 21, mask=3 << (21 - MIB % 21) % 21)
+
+
+def test_mixtures_learn() -> None:
+    """What a doubt about segments finds is one more thing for pieces to choose from; text ends the mixture."""
+    plain, zstd, packed = PLAIN, Choice(CodecId.ZSTD_CASCADE, 3), typed(TypedFilter.PACK, 8)
+    first = Choice(CodecId.SEGMENTS, 1, (plain, zstd, packed))
+    other = typed(TypedFilter.PLANES, 4)
+    dispatcher = Scripted(first, other, Choice(CodecId.SEGMENTS, 1, (plain, zstd, other)), zstd)
+    selection = Selection(dispatcher)
+    found = []
+    for kind, glance, stored in ((0, 9, 500_000), (1, 99, 500_000), (2, 9, 500_000), (3, 99, 500_000)):
+        found.append(selection.choose(bytes([kind, glance]) + bytes(MIB - 2), None))
+        selection.observe(frame(stored))
+    assert found == [
+        first,
+        Choice(CodecId.SEGMENTS, 1, (plain, zstd, other, packed)),
+        Choice(CodecId.SEGMENTS, 1, (plain, zstd, other, packed)),
+        zstd,
+    ]
