@@ -62,6 +62,7 @@ from s4gw.codec.pipeline import Compressor, compress, decompress, is_framed
 from s4gw.codec.reader import Reader, open_reader
 from s4gw.codec.registry import LEVEL_DEFAULT, SHRINK_MIN_PERCENT, Dictionaries
 from s4gw.codec.registry import decode as decode_payload
+from s4gw.codec.registry import encode_shrunk as encode_payload
 from s4gw.codec.registry import stream as stream_raw
 from s4gw.codec.s4_metadata import Body, BodyKind, classify, split_metadata
 from s4gw.codec.selection import Selection
@@ -143,6 +144,7 @@ __all__ = [
     "describe",
     "encode_frame",
     "encode_padding",
+    "encode_payload",
     "encode_sidecar",
     "encode_trailer",
     "explain",

@@ -7,7 +7,20 @@ engines. CUDA is loaded by `nvcomp` alone, in the worker process alone. Whatever
 
 from s4gw.gpu.client import CONTAINERS as GPU_CONTAINERS
 from s4gw.gpu.client import Client
+from s4gw.gpu.engine import EngineUnavailable as Unavailable
+from s4gw.gpu.protocol import State
 from s4gw.gpu.ring import Link
 from s4gw.gpu.supervisor import SLOTS_PER_LANE, Supervisor, Wanted, installed, wanted
 
-__all__ = ["GPU_CONTAINERS", "SLOTS_PER_LANE", "Client", "Link", "Supervisor", "Wanted", "installed", "wanted"]
+__all__ = [
+    "GPU_CONTAINERS",
+    "SLOTS_PER_LANE",
+    "Client",
+    "Link",
+    "State",
+    "Supervisor",
+    "Unavailable",
+    "Wanted",
+    "installed",
+    "wanted",
+]

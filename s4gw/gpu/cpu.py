@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from s4gw.codec import Choice, CodecError, CodecId, UnsupportedCodec, decode_payload, encode_frame
+from s4gw.codec import Choice, CodecError, CodecId, UnsupportedCodec, decode_payload, encode_payload
 from s4gw.gpu import protocol
 from s4gw.gpu.batch import Plan
 from s4gw.gpu.engine import DamagedPayload, EngineError, Incompressible, Task
 
 ENCODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.TYPED})
 DECODES: Final = frozenset({*ENCODES, CodecId.NVCOMP_ZSTD})
-BATCH_BYTES_MAX: Final = 8 * 1024**2
+BATCH_BYTES_MAX: Final = 2 * 1024**2
+"""Two frames: enough to be done with few messages, too few to keep the other threads waiting."""
 
 
 class CpuEngine:
-    """The codec library on as many threads as there are cores."""
+    """The codec library on as many threads as there are cores: each launch is one of them."""
 
     name = "cpu"
     encodes: frozenset[int] = frozenset(map(int, ENCODES))
     decodes: frozenset[int] = frozenset(map(int, DECODES))
 
     def __init__(self, threads: int | None = None) -> None:
-        count = threads or len(os.sched_getaffinity(0))
-        # Two launches, so that the threads have work while the results of one are given back. No linger: a thread
-        # that waits for company is a core that idles.
-        self.plan = Plan(batch_bytes_max=BATCH_BYTES_MAX, linger_s=0.0, streams=2)
-        self._pool = ThreadPoolExecutor(count, "codec")
+        # No linger: a thread that waits for company is a core that idles.
+        streams = threads or len(os.sched_getaffinity(0))
+        self.plan = Plan(batch_bytes_max=BATCH_BYTES_MAX, linger_s=0.0, streams=streams)
 
     def adopt(self, ring: memoryview) -> None:
         """Nothing to register."""
@@ -41,21 +39,21 @@ class CpuEngine:
         codec = CodecId(task.codec)
         parameters = protocol.unpack_filter(task.parameters) if codec is CodecId.TYPED else None
         choice = Choice(codec, task.level, parameters)
-        return list(self._pool.map(lambda chunk: _encode(choice, chunk), chunks))
+        return [_encode(choice, chunk) for chunk in chunks]
 
     def decode_batch(
         self, task: Task, payloads: Sequence[memoryview], sizes: Sequence[int]
     ) -> Sequence[bytes | EngineError]:
         codec = CodecId(task.codec)
-        return list(self._pool.map(lambda payload, size: _decode(codec, payload, size), payloads, sizes))
+        return [_decode(codec, payload, size) for payload, size in zip(payloads, sizes, strict=True)]
 
 
 def _encode(choice: Choice, chunk: memoryview) -> bytes | EngineError:
     try:
-        frame = encode_frame(chunk, choice)
+        codec, payload = encode_payload(choice, chunk)
     except (CodecError, ValueError) as error:
         return EngineError(str(error))
-    return Incompressible() if frame.codec is CodecId.PASSTHROUGH else bytes(frame.payload)
+    return Incompressible() if codec is CodecId.PASSTHROUGH else bytes(payload)
 
 
 def _decode(codec: CodecId, payload: memoryview, size: int) -> bytes | EngineError:

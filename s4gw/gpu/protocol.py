@@ -24,7 +24,7 @@ The supervisor writes the generation, the GPU worker what follows it. A gateway 
      8   4  sequence number                       18   1  level, for codecs that have one
     12   4  slot of the sender's lane             19   1  size of the parameters
                                                   20   4  bytes in the slot
-                                                  24   4  CRC-32C of those bytes
+                                                  24   4  CRC-32C of those bytes; checked before decoding
                                                   28   4  decode: bytes of the original
                                                   32  64  parameters, zero-filled
 
@@ -124,7 +124,7 @@ class Status(IntEnum):
     OUT_OF_MEMORY = 4
     UNSUPPORTED = 5
     CORRUPT = 6
-    """Decode: the payload is damaged; or the bytes in the slot are not those that were announced."""
+    """Decode: the payload is damaged, in itself or on its way through the slot."""
 
 
 class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -40,6 +40,12 @@ RESTART_S_MAX: Final = 10.0
 HEALTHY_S: Final = 30.0
 """Lived that long: the next death is restarted from at once again."""
 RETRY_UNAVAILABLE_S: Final = 60.0
+ALLOCATOR: Final = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2),
+    "MALLOC_TRIM_THRESHOLD_": str(512 * 1024**2),
+    "MALLOC_TOP_PAD_": str(16 * 1024**2),
+}
+"""glibc keeps blocks of the size of a frame instead of mapping each anew; the gateway's workers say so as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +137,7 @@ class Supervisor:
             [sys.executable, "-m", "s4gw.gpu.process", msgspec.json.encode(config).decode()],
             pass_fds=(ring.descriptor, *(descriptor for lane in queues for descriptor in lane)),
             stdin=subprocess.DEVNULL,
+            env=os.environ | ALLOCATOR,
             start_new_session=True,  # Ctrl-C goes to the master, which ends its children in order
         )
         self._pidfd = os.pidfd_open(self._process.pid)
