@@ -34,6 +34,7 @@ VOLUME_BYTES_DEFAULT: Final = 1024**3
 LIFECYCLE_DAY_S: Final = 86_400
 UPKEEP_BYTES_PER_S: Final = 64 * 1024**2  # read and written: a tenth of what one SSD does
 RECLAIM_GRACE_S: Final = 3600
+DEDUP: Final = ("bucket", "store", "off")
 THREADS_DEFAULT: Final = 8
 """Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock (50-speed, rule 4)."""
 THREADS_MAX: Final = 256
@@ -96,6 +97,7 @@ class Settings:
     lifecycle_day_s: int = LIFECYCLE_DAY_S
     """How long a day of lifecycle rules lasts; shorter ones are for tests."""
     upkeep_rate: int = UPKEEP_BYTES_PER_S
+    dedup: str = DEDUP[0]
     reclaim_grace_s: int = RECLAIM_GRACE_S
     """How fast compaction and scrubbing may be (0: no limit); for how long deleted bytes stay for their readers."""
     credentials_file: Path | None = None
@@ -185,16 +187,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--s4-compatible", "yes|no", "write only what S4 (Rust) can read (no)"),
         ("--zstd-level", "N", "1-22; left out, each object's own sample decides between 1 and 3"),
         ("--dispatcher", "KIND", "sampling: skip what does not shrink; always: use --codec for everything (sampling)"),
-        (
-            "--gpu",
-            "auto|off|cpu|N",
-            "auto: a GPU, where s4gw[gpu] is installed; cpu: the same process without one (auto)",
-        ),
+        ("--gpu", "auto|off|cpu|N", "auto: a GPU, where s4gw[gpu] is installed; cpu: the same without one (auto)"),
         ("--gpu-min-bytes", "N", f"smaller frames stay in the process that receives them ({GPU_MIN_BYTES_DEFAULT})"),
         ("--gpu-verify", "N", f"decode one result in N on the CPU before it is used; 1: all ({GPU_VERIFY_DEFAULT})"),
         ("--data-dir", "DIR", "where objects are kept (./data)"),
         ("--volume-bytes", "N", f"size at which a new volume begins ({VOLUME_BYTES_DEFAULT})"),
         ("--lifecycle-day-s", "N", f"seconds that a day of lifecycle rules lasts, fewer for tests ({LIFECYCLE_DAY_S})"),
+        ("--dedup", "KIND", "store equal frames once: within a bucket, within the store, or not: off (bucket)"),
         ("--upkeep-rate", "N", f"bytes per second for compaction and scrubbing; 0: no limit ({UPKEEP_BYTES_PER_S})"),
         ("--reclaim-grace-s", "N", f"seconds that deleted bytes stay for who is reading them ({RECLAIM_GRACE_S})"),
         ("--credentials-file", "FILE", "users and key pairs, in the format of AWS's credentials file"),
@@ -243,6 +242,7 @@ def load(arguments: argparse.Namespace | None, environment: Mapping[str, str]) -
         data_dir=Path(values.text("--data-dir", "data")).absolute(),
         volume_bytes=values.number("--volume-bytes", VOLUME_BYTES_DEFAULT, range(VOLUME_BYTES_MIN, 2**40)),
         lifecycle_day_s=values.number("--lifecycle-day-s", LIFECYCLE_DAY_S, range(1, LIFECYCLE_DAY_S + 1)),
+        dedup=values.choice("--dedup", DEDUP),
         upkeep_rate=values.number("--upkeep-rate", UPKEEP_BYTES_PER_S, range(2**40)),
         reclaim_grace_s=values.number("--reclaim-grace-s", RECLAIM_GRACE_S, range(30 * 86_400)),
         credentials_file=values.file("--credentials-file"),

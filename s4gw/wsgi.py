@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from s4gw.backends.embedded import EmbeddedBackend
@@ -18,7 +19,9 @@ from s4gw.gateway.services import Delegate, Services
 from s4gw.gpu import GPU_CONTAINERS, Client
 from s4gw.objects import Objects
 from s4gw.observability import Metrics, current, log
+from s4gw.observability.store_metrics import StoreCollector
 from s4gw.settings import CODECS_GPU
+from s4gw.store import upkeeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +55,13 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
     upstream: Delegate | None = None
     if settings.endpoint_url is None:
         backend = EmbeddedBackend(
-            settings.data_dir, parent_pid=os.getppid(), volume_bytes=settings.volume_bytes, chores=chores(settings)
+            settings.data_dir,
+            parent_pid=os.getppid(),
+            volume_bytes=settings.volume_bytes,
+            chores=chores(settings),
+            dedup=settings.dedup,
         )
+        metrics.collectors.append(StoreCollector(partial(upkeeping.stats, settings.data_dir)))
     else:
         backend, upstream = _upstream(settings, settings.endpoint_url, access, metrics)
     return Services(

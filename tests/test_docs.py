@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from s4gw import settings
+from s4gw.observability import store_metrics
 from s4gw.observability.metrics import Metrics
 from s4gw.settings import LATER, Settings
 
@@ -68,6 +69,8 @@ def test_metrics_table() -> None:
         (f"`{metric._name}{SUFFIX.get(str(metric._type), '')}`", metric._type, ", ".join(metric._labelnames))
         for metric in metrics
     }
+    expected |= {(f"`{name}`", "gauge", "") for name, *_ in store_metrics.GAUGES}
+    expected |= {(f"`{name}_total`", "counter", "") for name, *_ in store_metrics.COUNTERS}
     table = {(name, kind, labels) for name, kind, labels, _ in rows("operations.md", "Metrics")}
     assert expected == table
 

@@ -22,7 +22,7 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_base import EmbeddedWriter, made, nonce, remember, staged, translated
+from s4gw.backends.embedded_base import DEDUP_OFF, made, nonce, remember, staged, translated
 from s4gw.backends.embedded_errors import translate
 from s4gw.backends.embedded_multipart import EmbeddedMultipart
 from s4gw.backends.lifecycle import Expiry
@@ -79,6 +79,7 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         volume_bytes: Size at which a new volume begins.
         chores: What the committer's process is to have done beside itself.
         inline_bytes: Bodies up to this size are kept in the index as well.
+        dedup: Where equal bytes are stored once: "off", "bucket" or "store".
         store: Use this store instead of opening one.
 
     Raises: DataDirError, StoreLocked.
@@ -94,8 +95,10 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
         volume_bytes: int = VOLUME_BYTES,
         chores: Sequence[Chore] = (),
         inline_bytes: int = INLINE_BYTES,
+        dedup: str = DEDUP_OFF,
         store: Store | None = None,
     ) -> None:
+        self._dedup = dedup
         self._store = store or Store(
             data_dir,
             parent_pid=parent_pid,
@@ -180,8 +183,8 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
 
     # -- objects --------------------------------------------------------------------------------------------------
     def open_writer(self, bucket: str, key: str, meta: ObjectMeta) -> Writer:
-        del bucket, key, meta
-        return EmbeddedWriter(self._store.stage())
+        del key, meta
+        return self.writer(bucket)
 
     def put_object(  # noqa: PLR0913
         self,

@@ -16,6 +16,10 @@ from s4gw.backends.embedded_errors import translate
 from s4gw.s3.errors import InternalError
 from s4gw.store import NONCE_BYTES, Outcome, StagedBody, Store, StoreError, ops, version_id
 
+DEDUP_OFF: Final = "off"
+DEDUP_BUCKET: Final = "bucket"
+DEDUP_STORE: Final = "store"
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -65,6 +69,12 @@ class EmbeddedBase:
     """Access to the store for the parts below."""
 
     _store: Store
+    _dedup: str
+
+    def writer(self, bucket: str) -> EmbeddedWriter:
+        """Start a body in the bucket."""
+        scope = {DEDUP_BUCKET: bucket.encode(), DEDUP_STORE: b""}.get(self._dedup)
+        return EmbeddedWriter(self._store.stage(scope))
 
     def submit(self, operation: ops.Operation, inline: bytes | None = None) -> Outcome:
         """Commit one operation. Raises: S3Error."""

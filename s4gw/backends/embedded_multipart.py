@@ -17,7 +17,7 @@ from s4gw.backends.base import (
     UploadPage,
 )
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_base import EmbeddedBase, EmbeddedWriter, made, nonce, staged, translated
+from s4gw.backends.embedded_base import EmbeddedBase, made, nonce, staged, translated
 from s4gw.s3.errors import InvalidPart
 from s4gw.store import Extent, ops
 
@@ -34,8 +34,8 @@ class EmbeddedMultipart(EmbeddedBase):
             return rows.upload_of(self._store.index.upload(bucket, key.encode(), upload_id))
 
     def open_part_writer(self, bucket: str, key: str, upload_id: str) -> Writer:
-        del bucket, key, upload_id
-        return EmbeddedWriter(self._store.stage())
+        del key, upload_id
+        return self.writer(bucket)
 
     def put_part(self, bucket: str, key: str, upload_id: str, body: Writer, part: PartInfo) -> PartInfo:
         with translated():

@@ -27,6 +27,7 @@ from prometheus_client import (
     multiprocess,
     values,
 )
+from prometheus_client.registry import Collector
 
 from s4gw.observability.gpu_metrics import GpuMetrics
 
@@ -83,6 +84,7 @@ class Metrics:
 
     Attributes:
         gpu: Metrics of the GPU worker.
+        collectors: What is read when somebody asks, the same in every process.
         deferred: Somebody calls `publish` every `PUBLISH_S`; until that is set, each request publishes itself.
     """
 
@@ -142,6 +144,7 @@ class Metrics:
         )
         self.gpu = GpuMetrics(own)
         self.deferred = False
+        self.collectors: list[Collector] = []
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
         self._in_flight = 0
@@ -251,10 +254,18 @@ class Metrics:
             time.sleep(2 * PUBLISH_S)  # by then every worker has published
         self.publish()
         if MULTIPROCESS_VARIABLE not in os.environ:
-            return bytes(generate_latest(self.registry))
+            return bytes(generate_latest(self.registry)) + b"".join(map(_alone, self.collectors))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # ships partial types
+        for collector in self.collectors:
+            registry.register(collector)
         return bytes(generate_latest(registry))
+
+
+def _alone(collector: Collector) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return bytes(generate_latest(registry))
 
 
 def _add(histogram: Any, total: float, counts: list[int]) -> None:

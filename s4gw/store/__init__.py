@@ -7,7 +7,7 @@ from s4gw.store import errors, locks, ops, upkeeping
 from s4gw.store.chores import Chore
 from s4gw.store.client import ensure_running
 from s4gw.store.committer import VOLUME_BYTES
-from s4gw.store.engine import StagedBody, Store
+from s4gw.store.engine import Store
 from s4gw.store.errors import (
     BadState,
     BucketExists,
@@ -44,6 +44,7 @@ from s4gw.store.ops import FLAG_LOCKED, FLAG_MARKER, NONCE_BYTES, Lock, LockDefa
 from s4gw.store.rebuild import Rebuilt, rebuild_index
 from s4gw.store.recovery import INLINE_BYTES
 from s4gw.store.schema import unpack_runs
+from s4gw.store.staging import StagedBody
 from s4gw.store.volume import Extent
 
 __all__ = [

@@ -271,6 +271,8 @@ class Committer:
             if order.payload:
                 if extent is None or not isinstance(operation, ops.Put) or operation.extents:
                     raise BadOperation("a payload goes with a small Put that has no extents")
+                if order.digest:
+                    extent = msgspec.structs.replace(extent, digest=order.digest)
                 operation = msgspec.structs.replace(operation, extents=[extent])
                 encoded = msgspec.Raw(_ENCODER.encode(operation))
             outcome = apply_one(tables, operation, order.inline)

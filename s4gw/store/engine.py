@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,17 +22,15 @@ from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
 from s4gw.store.errors import REFUSALS, RecordDamaged, Refused, Unavailable
 from s4gw.store.generation import Generations
 from s4gw.store.index import IndexReader
-from s4gw.store.layout import EXTENT_BYTES_MAX, RecordKind
+from s4gw.store.layout import RecordKind
 from s4gw.store.lock import FileLock
 from s4gw.store.ops import PAYLOAD_BYTES_MAX, Operation, Order, Outcome, Put, Reply, Request
 from s4gw.store.pins import Pin, Pins, VolumeLeaving
 from s4gw.store.record import Buffer
 from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
 from s4gw.store.schema import open_reader
+from s4gw.store.staging import TWIN_BODY_BYTES, StagedBody, Twins
 from s4gw.store.volume import AppendFile, Extent, Gather, VolumeReader
-
-STAGING_BYTES: Final = 1024**2
-"""A body is appended whenever this much of it waits, so a small one is exactly one append."""
 
 _LOOK_UPS_MAX: Final = 4
 """How often a read looks up extents that compaction moves away meanwhile; it moves each once in hours."""
@@ -40,76 +38,6 @@ _LOOK_UPS_MAX: Final = 4
 _LOG: Final = logging.getLogger(__name__)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _Kept = TypeVar("_Kept", IndexReader, CommitterClient, AppendFile)
-
-
-class StagedBody:
-    """Bytes on their way into volumes; belongs to one request.
-
-    Args:
-        append: Appends one extent; it keeps what holds the volumes in the dictionary.
-    """
-
-    def __init__(self, append: Callable[[Sequence[Buffer], dict[int, Pin]], Extent]) -> None:
-        self._append = append
-        self._pins: dict[int, Pin] = {}  # released when nobody has the body any more
-        self._pending: bytearray | None = None
-        self._extents: list[Extent] = []
-        self.size = 0
-
-    def write(self, *buffers: Buffer) -> None:
-        """Take the bytes; large ones go to the volume at once and without a copy. Raises: Unavailable."""
-        incoming = sum(map(len, buffers))
-        self.size += incoming
-        waiting = len(self._pending) if self._pending is not None else 0
-        if waiting + incoming < STAGING_BYTES:
-            if self._pending is None:
-                self._pending = bytearray()
-            for buffer in buffers:
-                self._pending += buffer
-            return
-        pending, self._pending = self._pending, None
-        self._append_all((pending, *buffers) if pending else buffers)
-
-    def finish(self, inline_bytes: int) -> tuple[list[Extent], bytes | None]:
-        """Append what still waits.
-
-        Returns: all extents in order, and the whole body again when it is not larger than *inline_bytes*.
-        Raises: Unavailable.
-        """
-        pending, self._pending = self._pending, None
-        if pending:
-            self._append_all((pending,))
-        inline = bytes(pending or b"") if self.size <= inline_bytes else None
-        return self._extents, inline
-
-    def take_whole(self, bytes_max: int) -> bytes | None:
-        """The body, when nothing of it has been appended yet and it is small; None leaves it to `finish`."""
-        if self._extents or not self._pending or len(self._pending) > bytes_max:
-            return None
-        whole, self._pending = bytes(self._pending), None
-        return whole
-
-    def abort(self) -> None:
-        """Forget the bytes; what was appended is dead."""
-        self._pending = None
-        self._extents = []
-        self._pins.clear()
-
-    def _append_all(self, buffers: Sequence[Buffer]) -> None:
-        """Append extents of at most `EXTENT_BYTES_MAX`."""
-        group: list[Buffer] = []
-        room = EXTENT_BYTES_MAX
-        for buffer in buffers:
-            view = memoryview(buffer).cast("B") if len(buffer) else memoryview(b"")
-            while len(view):
-                piece, view = view[:room], view[room:]
-                group.append(piece)
-                room -= len(piece)
-                if not room:
-                    self._extents.append(self._append(group, self._pins))
-                    group, room = [], EXTENT_BYTES_MAX
-        if group:
-            self._extents.append(self._append(group, self._pins))
 
 
 class _ThreadState(threading.local):
@@ -180,9 +108,11 @@ class Store:
         os.register_at_fork(after_in_child=forked)
 
     # -- writing --------------------------------------------------------------------------------------------------
-    def stage(self) -> StagedBody:
-        """Start a body."""
-        return StagedBody(self._append)
+    def stage(self, scope: bytes | None = None) -> StagedBody:
+        """Start a body; what of it is stored already within *scope* is not stored again, None for no such search."""
+        return StagedBody(
+            self._append, None if scope is None else Twins(scope, self._extent_of, self._reader, self._pins.hold)
+        )
 
     def finish(self, body: StagedBody) -> tuple[list[Extent], bytes | None]:
         """Append what waits of *body*. Returns: its extents, and its bytes when they are to be inline."""
@@ -196,7 +126,10 @@ class Store:
         payload = body.take_whole(PAYLOAD_BYTES_MAX)
         if payload is not None:
             inline = payload if len(payload) <= self._inline_bytes else None
-            return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), inline, payload))
+            known, digest = body.twin((payload,)) if len(payload) > TWIN_BODY_BYTES else (None, b"")
+            if known is not None:
+                return self.submit(msgspec.structs.replace(operation, extents=[known]))
+            return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), inline, payload, digest))
         extents, inline = self.finish(body)
         return self.submit(msgspec.structs.replace(operation, extents=extents), inline)
 
@@ -264,6 +197,9 @@ class Store:
                 mine.file = None
             mine.file = self._kept(AppendFile(self.data_dir, volume, writev=self._writev))
         return mine.file.append(RecordKind.DATA, buffers)
+
+    def _extent_of(self, digest: bytes) -> Extent | None:
+        return self.index.extent_of(digest)
 
     def _hold(self, volume: int) -> Pin:
         try:

@@ -184,6 +184,11 @@ class IndexReader:
         )
         return [Extent(*row) for row in rows]
 
+    def extent_of(self, digest: bytes) -> Extent | None:
+        """The extent with this digest."""
+        row = self._execute("SELECT volume, offset, size, crc FROM extents WHERE hash = ?", (digest,)).fetchone()
+        return None if row is None else Extent(row[0], row[1], row[2], row[3], digest)
+
     def body(self, seq: int) -> tuple[bytes, bytes | None]:
         """Packed extents of the version, and its bytes when they are here. Raises: NoVersion."""
         row = self._execute("SELECT extents, inline FROM bodies WHERE seq = ?", (seq,)).fetchone()

@@ -295,6 +295,8 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
 
     PERF: one append for all small bodies of a batch, instead of two system calls in the worker for each.
     """
+    digest: bytes = b""
+    """Of that body, for its extent."""
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):

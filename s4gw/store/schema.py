@@ -104,15 +104,15 @@ def unpack_runs(packed: bytes) -> list[tuple[int, int, int]]:
     return list(_RUN.iter_unpack(packed))
 
 
-def runs_of(first_id: int, sizes: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Runs of extents with these sizes and consecutive ids from *first_id* on."""
+def runs_of(numbers: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Runs of the extents with these ids and sizes."""
     runs: list[tuple[int, int, int]] = []
-    for extent, size in enumerate(sizes, first_id):
-        if runs and runs[-1][2] == size:
+    for number, size in zip(numbers, sizes, strict=True):
+        if runs and runs[-1][2] == size and runs[-1][0] + runs[-1][1] == number:
             first, count, _ = runs[-1]
             runs[-1] = (first, count + 1, size)
         else:
-            runs.append((extent, 1, size))
+            runs.append((number, 1, size))
     return runs
 
 

@@ -198,21 +198,30 @@ class Tables:
                 raise NoSpace(f"volume {extent.volume}")
 
     def add_extents(self, extents: Sequence[Extent]) -> list[tuple[int, int, int]]:
-        """Insert extents with one reference each. Returns: their runs."""
+        """One reference for each of *extents*, new ones or such as are there already. Returns: their runs."""
         if not extents:
             return []
-        first = self.next_extent
-        self.next_extent += len(extents)
-        for number, (volume, offset, size, crc) in enumerate(
-            ((e.volume, e.offset, e.size, e.crc) for e in extents), first
-        ):
-            self.touched.add(volume)
-            self.count_extent(volume, size, 1)
-            self.execute(
-                "INSERT INTO extents (id, volume, offset, size, crc, refs) VALUES (?, ?, ?, ?, ?, 1)",
-                (number, volume, offset, size, crc),
-            )
-        return runs_of(first, [extent.size for extent in extents])
+        numbers = [self._add_extent(extent) for extent in extents]
+        return runs_of(numbers, [extent.size for extent in extents])
+
+    def _add_extent(self, extent: Extent) -> int:
+        """The number of an equal extent, if there is one, or a new one."""
+        volume, size, digest = extent.volume, extent.size, extent.digest
+        if digest:
+            row = self.execute("SELECT id FROM extents WHERE hash = ? AND size = ?", (digest, size)).fetchone()
+            if row is not None:
+                number: int = row[0]
+                self.retain([(number, 1, size)])
+                return number
+        number = self.next_extent
+        self.next_extent += 1
+        self.touched.add(volume)
+        self.count_extent(volume, size, 1)
+        self.execute(
+            "INSERT INTO extents (id, volume, offset, size, crc, refs, hash) VALUES (?, ?, ?, ?, ?, 1, ?)",
+            (number, volume, extent.offset, size, extent.crc, digest or None),
+        )
+        return number
 
     def retain(self, runs: Iterable[tuple[int, int, int]]) -> None:
         """One reference more for each extent of *runs*."""

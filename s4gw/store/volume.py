@@ -51,6 +51,8 @@ class Extent(msgspec.Struct, array_like=True, frozen=True):
     """Of its payload, in bytes."""
     crc: int
     """CRC of the record's head."""
+    digest: bytes = b""
+    """SHA-256 of scope and payload, where equal extents are looked for."""
 
 
 def create_volume(data_dir: Path, volume: int, base_seq: int) -> VolumeHeader:
