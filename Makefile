@@ -22,6 +22,10 @@ $(VENV)/.installed-dev: setup.cfg conf/constraints.txt | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check -c conf/constraints.txt -e '.[dev,clients]'
 	@touch $@ $(VENV)/.installed-run
 
+$(VENV)/.installed-upstreams: setup.cfg conf/constraints.txt | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check -c conf/constraints.txt -e '.[dev,clients,upstreams]'
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-run
+
 $(VENV)/.installed-bench: setup.cfg conf/constraints.txt | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check -c conf/constraints.txt -e '.[dev,clients,bench]'
 	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-run
@@ -49,6 +53,10 @@ test-gpu: .venv-gpu/.installed ## the GPU adapter against nvCOMP's libraries (15
 
 test-large: $(VENV)/.installed-dev ## the tests with objects of several GiB (needs 20 GiB of disk)
 	$(BIN)/python -m pytest -m large --timeout 1800 $(ARGS)
+
+test-upstreams: $(VENV)/.installed-upstreams .venv-s3fs/.installed ## every client through a gateway in front of S4GW and SeaweedFS
+	$(BIN)/python -m pytest -m upstreams $(ARGS)
+	$(BIN)/python -m pytest tests/live/test_upstream_kinds.py $(ARGS)
 
 check: format lint types layers test ## the gate: all of the below and the tests
 

@@ -1,15 +1,18 @@
-"""What all tests share: the rule that objects of several GiB are asked for by name."""
+"""What all tests share: the rule that what takes long is asked for by name."""
 
 from __future__ import annotations
 
 import pytest
 
+ASKED_FOR = ("large", "upstreams")
+"""Marks of tests that take many minutes together: `make test-large`, `make test-upstreams`."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests marked ``large``, unless ``-m`` was given (`make test-large`)."""
+    """Leave out tests with a mark of `ASKED_FOR`, unless ``-m`` was given."""
     if config.option.markexpr:
         return
-    large = [item for item in items if item.get_closest_marker("large")]
-    if large:
-        config.hook.pytest_deselected(items=large)
-        items[:] = [item for item in items if not item.get_closest_marker("large")]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in ASKED_FOR)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import boto3
@@ -27,6 +28,7 @@ from botocore.config import Config
 from tests.live import gateway as live
 from tests.live.gateway import BIN, MAIN, POLL_S, READY, REGION, START_S_MAX, STOP_S_MAX, Gateway
 
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 GRPC_OFFSET: Final = 10_000
 """SeaweedFS listens for gRPC this far above each of its ports."""
 
@@ -108,10 +110,11 @@ def seaweedfs(folder: Path) -> Iterator[Upstream]:
         "filer.localSocket": str(folder / "filer.sock"),
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": "256",
-        "volume.max": "100",
+        "volume.max": "2000",  # each bucket is a collection of volumes of its own
     } | {f"{part}.port": str(number) for part, number in ports.items()}
+    growth = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
     words = [str(BIN / "weed"), f"-logdir={folder}", "server", *(f"-{name}={value}" for name, value in options.items())]
-    with _running("seaweedfs", folder, words, ports["s3"]) as upstream:
+    with _running("seaweedfs", folder, words, ports["s3"], growth) as upstream:
         _await_write(upstream)
         yield upstream
 
@@ -162,9 +165,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _running(name: str, folder: Path, words: Sequence[str], port: int) -> Iterator[Upstream]:
+def _running(
+    name: str, folder: Path, words: Sequence[str], port: int, environment: Mapping[str, str] = NOTHING
+) -> Iterator[Upstream]:
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(words, stdout=log, stderr=log, cwd=folder, env=os.environ | dict(environment))
     try:
         _await(process, port, folder / "log")
         yield Upstream(name, f"http://127.0.0.1:{port}")

@@ -1,0 +1,1 @@
+"""The live tests of clients once more, through a gateway in front of an upstream."""
