@@ -104,7 +104,7 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     body: object = None
     """The backend's own handle for reading the body without another look-up."""
     remembered: bool = False
-    """Not looked up now but known from before: true of this moment once a byte of its body was read, not earlier."""
+    """Known from before: true of this moment once a byte of its body was read, not earlier."""
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,8 +261,10 @@ class Backend(Protocol):
         Raises: NoSuchBucket, NoSuchKey, NoSuchVersion.
         """
 
-    def open_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
-        """As `head_object` for whoever reads the body next: may cost less, and give a `remembered` object."""
+    def open_object(
+        self, bucket: str, key: str, version_id: str | None = None, *, checksums: bool = False
+    ) -> StoredObject:
+        """As `head_object` for whoever reads the body next: may cost less, be `remembered`, lack *checksums*."""
 
     def frames_of(self, obj: StoredObject) -> tuple[FrameIndex, Manifest | None] | None:
         """Where the frames of a framed body lie, where the backend finds that itself; None: read the trailer."""

@@ -65,6 +65,8 @@ class Handle:
     """Last bytes of the stored body, as far as they came with the look."""
     asked: str | None = None
     """The version id that the client named."""
+    checksums_known: bool = False
+    """The upstream was asked for the checksums that it keeps itself."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -132,7 +134,7 @@ class RemoteBase:
         Raises: NoSuchBucket, NoSuchKey, NoSuchVersion.
         """
         try:
-            response = self.call("HeadObject", **_place(bucket, key, version_id))
+            response = self.call("HeadObject", **_place(bucket, key, version_id), ChecksumMode="ENABLED")
         except S3Error as error:
             return self._missing(error, bucket, key, version_id)
         return self.found(bucket, key, version_id, response, int(response.get("ContentLength") or 0))
@@ -173,6 +175,8 @@ class RemoteBase:
         elif size is None or etag is None:
             layout = self.layout_of(handle)
             meta, size, etag = _described(meta, layout, etag or stored.upstream_etag)
+            if stored.foreign:
+                meta = msgspec.structs.replace(meta, frames=0)  # the number speaks of frames of ours
         tags = self._tags(handle) if stored.tag_count else {}
         return StoredObject(
             key=key,

@@ -43,7 +43,7 @@ class RemoteCopying(RemoteWriting):
         facts = Facts(size=source.size, etag=source.etag, stored_size=source.stored_size)
         plain = handle.stored.kind is BodyKind.PLAIN
         mark = "" if conditions == NO_CONDITIONS else secrets.token_hex(8)
-        has_trailer = meta.frames > 1 or meta.parts > 0
+        has_trailer = meta.frames > 1 or (meta.parts > 0 and not handle.stored.foreign)
         if meta.framed and not has_trailer and not stored_meta.fits(meta, facts, mark=mark):
             raise MetadataTooLarge  # nowhere else to keep what decoding needs
         params = stored_meta.parameters(meta, None if plain else facts, mark=mark, plain=plain)

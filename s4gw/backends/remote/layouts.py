@@ -24,6 +24,7 @@ from s4gw.codec import (
     FrameIndex,
     HeaderWalker,
     Manifest,
+    ManifestPart,
     NeedBytes,
     Sidecar,
     TrailerError,
@@ -118,7 +119,15 @@ def find_layout(stored: Stored, read: Read, sidecar: Callable[[], bytes | None])
         layout = Layout(_walk(stored.stored_size, read))
     if stored.size is not None and layout.index.original_size != stored.size:
         raise InternalError
-    return layout
+    return Layout(layout.index, _parts(layout.index, stored)) if stored.parted else layout
+
+
+def _parts(index: FrameIndex, stored: Stored) -> Manifest:
+    """What S4 does not write down: its parts are a frame each."""
+    parts = [
+        ManifestPart(number=number, original_size=size, etag="") for number, size in enumerate(index.original_sizes, 1)
+    ]
+    return Manifest(original_size=index.original_size, etag=stored.etag or "", parts=parts)
 
 
 def _from_trailer(stored_size: int, read: Read) -> Layout | None:

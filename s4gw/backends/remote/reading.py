@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +22,7 @@ from s4gw.backends.remote import stored_meta
 from s4gw.backends.remote.base import READ_ATTEMPTS, TAIL_BYTES, Handle
 from s4gw.backends.remote.listing import RemoteListing
 from s4gw.backends.remote.reserved import INDEX_SUFFIX, OWN_PREFIX
-from s4gw.codec import FrameIndex, Manifest
+from s4gw.codec import BodyKind, FrameIndex, Manifest
 from s4gw.s3.errors import (
     InternalError,
     InvalidRange,
@@ -52,11 +53,13 @@ class RemoteReading(RemoteListing):
         check_readable(key, version_id)
         return self._learnt(bucket, self.look(bucket, key, version_id))
 
-    def open_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject:
+    def open_object(
+        self, bucket: str, key: str, version_id: str | None = None, *, checksums: bool = False
+    ) -> StoredObject:
         check_readable(key, version_id)
         known = self._remembered.get((bucket, key, version_id))
         if known is not None:
-            return known
+            return self._with_checksums(bucket, known, version_id) if checksums else known
         named = {"Bucket": bucket, "Key": key, "VersionId": version_id}
         try:
             response = self.call("GetObject", Range=f"bytes=-{TAIL_BYTES}", **named)
@@ -71,7 +74,21 @@ class RemoteReading(RemoteListing):
             return self.head_object(bucket, key, version_id)
         obj = self.found(bucket, key, version_id, response, total, tail)
         self._remembered.add((bucket, key, version_id), obj)
-        return self._learnt(bucket, obj)
+        obj = self._learnt(bucket, obj)
+        return self._with_checksums(bucket, obj, version_id) if checksums else obj
+
+    def _with_checksums(self, bucket: str, obj: StoredObject, version_id: str | None) -> StoredObject:
+        """*obj* with what an upstream tells of plain objects by HEAD only: the checksums it was given with them."""
+        handle = _handle(obj)
+        if handle.stored is None or handle.stored.kind is not BodyKind.PLAIN or handle.checksums_known:
+            return obj
+        now = self.head_object(bucket, obj.key, version_id)
+        if not isinstance(now.body, Handle) or now.body.etag != handle.etag:
+            return now
+        meta = msgspec.structs.replace(obj.meta, checksums=now.meta.checksums, checksum_type=now.meta.checksum_type)
+        told = msgspec.structs.replace(obj, meta=meta, body=replace(handle, checksums_known=True))
+        self._remembered.add((bucket, obj.key, version_id), told)
+        return told
 
     def _learnt(self, bucket: str, obj: StoredObject) -> StoredObject:
         """Let listings know what was looked up."""

@@ -30,6 +30,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from s4gw.backends.base import NULL_VERSION, ObjectMeta
+from s4gw.checksum import Algorithm
 from s4gw.codec import BodyKind, classify, split_metadata
 from s4gw.codec import s4_metadata as s4
 from s4gw.s3 import http_date, iso8601, parse_http_date
@@ -126,7 +127,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     tag_count: int
     foreign: bool = False
     """Framed by S4 rather than by us: no trailer, perhaps a sidecar, perhaps paddings."""
-    dictionary_id: str = ""
+    parted: bool = False
+    """By S4, of parts that are a frame each."""
     encrypted: bool = False
     """An S4E envelope lies around the body."""
     write_mark: str = ""
@@ -220,7 +222,10 @@ def _ours(meta: ObjectMeta, facts: Facts) -> dict[str, str]:
         found[s4.CRC32C] = str(meta.crc32c)
     if meta.framed:
         found[s4.FRAMED] = _TRUE
-        found[FRAMES] = str(meta.frames)
+        if meta.frames:
+            found[FRAMES] = str(meta.frames)
+        elif meta.parts:
+            found[s4.MULTIPART] = _TRUE  # S4's, a frame for each part
     if meta.parts:
         found[PARTS] = str(meta.parts)
     if meta.checksums:
@@ -264,26 +269,30 @@ def read(response: Mapping[str, Any], stored_size: int) -> Stored:
     body = classify(ours)
     framed = body.kind is BodyKind.FRAMED
     foreign = framed and FRAMES not in ours and bool(ours.keys() & _ONLY_S4)
+    parted = foreign and ours.get(s4.MULTIPART) == _TRUE
     size: int | None = stored_size
     etag: str | None = upstream_etag
     if body.kind is not BodyKind.PLAIN:
         size, etag = _number(ours, s4.ORIGINAL_SIZE), ours.get(s4.LOGICAL_ETAG)
         if etag is None and (foreign or not framed):  # S4 gives none then; the upstream's is as good as any
             etag = upstream_etag
-    checksum = ours.get(CHECKSUM, "")
-    checksums = dict(item.split("=", 1) for item in checksum.split(",") if "=" in item)
+    checksums = dict(item.split("=", 1) for item in ours.get(CHECKSUM, "").split(",") if "=" in item)
+    checksum_type = ours.get(CHECKSUM_TYPE, "FULL_OBJECT")
+    if body.kind is BodyKind.PLAIN:  # those that the upstream was given with it
+        checksums = {name: str(response[field]) for name, field in _CHECKSUMS.items() if response.get(field)}
+        checksum_type = str(response.get("ChecksumType") or "FULL_OBJECT")
     crc32c = _number(ours, s4.CRC32C)
     meta = ObjectMeta(
         headers=_system_headers(response, ours),
         metadata=client,
         storage_class=str(response.get("StorageClass") or "STANDARD"),
         checksums=checksums,
-        checksum_type=ours.get(CHECKSUM_TYPE, "FULL_OBJECT") if checksums else "",
+        checksum_type=checksum_type if checksums else "",
         framed=framed,
         frames=_number(ours, FRAMES) or 0 if framed else 0,
         codec=ours.get(s4.CODEC, "passthrough") if body.kind is not BodyKind.PLAIN else "passthrough",
         crc32c=crc32c if body.kind is not BodyKind.PLAIN else None,
-        parts=_number(ours, PARTS) or 0,
+        parts=_number(ours, PARTS) or (_parts_in(etag or "") if parted else 0),
         dictionary=ours.get(s4.DICTIONARY_ID, ""),
         forwarded=told(response),
     )
@@ -299,12 +308,13 @@ def read(response: Mapping[str, Any], stored_size: int) -> Stored:
         modified_ms=int(modified.timestamp() * 1000) if isinstance(modified, datetime) else 0,
         tag_count=int(response.get("TagCount") or 0),
         foreign=foreign,
-        dictionary_id=meta.dictionary,
+        parted=parted,
         encrypted=ENCRYPTED in ours,
         write_mark=ours.get(WRITE_MARK, ""),
     )
 
 
+_CHECKSUMS: Final = {algorithm.value: f"Checksum{algorithm.value}" for algorithm in Algorithm}
 _ONLY_S4: Final = frozenset({s4.MULTIPART, s4.CODEC})
 """Keys that, without the number of frames, tell S4's framed bodies from ours."""
 
@@ -339,6 +349,12 @@ def told(response: Mapping[str, Any]) -> dict[str, str]:
         elif value:
             found[header] = str(value).lower() if isinstance(value, bool) else str(value)
     return found
+
+
+def _parts_in(etag: str) -> int:
+    """Parts that a multipart ETag speaks of."""
+    count = etag.rpartition("-")[2]
+    return int(count) if "-" in etag and count.isascii() and count.isdigit() and len(count) <= len("10000") else 0
 
 
 def _number(ours: Mapping[str, str], name: str) -> int | None:

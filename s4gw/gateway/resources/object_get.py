@@ -120,6 +120,10 @@ def checksum_headers(obj: StoredObject) -> dict[str, str]:
     return found
 
 
+def _checksums_wanted(req: S3Request) -> bool:
+    return req.header_map.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+
+
 def overrides(req: S3Request) -> dict[str, str]:
     """``response-*`` query parameters, which only signed requests may use."""
     found = headers.overrides_from(req.query)
@@ -163,7 +167,7 @@ class _ReadObject(Resource):
         status = 200
         if span is None:
             start, end = 0, obj.size
-            if sent.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+            if _checksums_wanted(req):
                 found.update(checksum_headers(obj))
         else:
             start, end = span.start, span.end
@@ -198,7 +202,7 @@ class _ReadObject(Resource):
         start = sum(part.original_size for part in parts[:position])
         part = parts[position]
         found = {"x-amz-mp-parts-count": str(len(parts))}
-        if req.header_map.get("x-amz-checksum-mode", "").upper() == "ENABLED":
+        if _checksums_wanted(req):
             found.update({f"{CHECKSUM_HEADER}{name.lower()}": value for name, value in part.checksums.items()})
             found["x-amz-checksum-type"] = obj.meta.checksum_type
         return ByteRange(start, start + part.original_size), found
@@ -220,7 +224,10 @@ class GetObject(_ReadObject):
         """Small bodies go out with the header; longer ones stream, decoded ahead by a few frames."""
         version_id = _version_named(req)
         backend = self.backend
-        obj = looked_up(req, req.bucket, req.key, version_id) or backend.open_object(req.bucket, req.key, version_id)
+        told = _checksums_wanted(req) and "range" not in req.header_map
+        obj = looked_up(req, req.bucket, req.key, version_id) or backend.open_object(
+            req.bucket, req.key, version_id, checksums=told
+        )
         for _ in range(CHANGES_MAX):
             try:
                 if self._send(req, resp, _readable(req, obj)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -139,3 +141,22 @@ def test_parts_and_copies_through_a_gateway(s3: Any, upstream: Upstream) -> None
         assert (bodies[1], 3) == (part["Body"].read(), part["PartsCount"])
     keys = {item["Key"] for item in upstream.call("ListObjectsV2", Bucket=BUCKET)["Contents"]}
     assert {"m", "c"} == {key for key in keys if not key.startswith(".s4gw/")}
+
+
+def test_checksums_of_plain_objects(s3: Any, upstream: Upstream, counted: Counted) -> None:
+    """What the upstream was given with an object is told as it tells it, for one more request the first time."""
+    given = base64.b64encode(hashlib.sha1(b"plain").digest()).decode()
+    upstream.call("PutObject", Bucket=BUCKET, Key="p", Body=b"plain", ChecksumSHA1=given)
+    sha1 = s3.head_object(Bucket=BUCKET, Key="p", ChecksumMode="ENABLED")["ChecksumSHA1"]
+    counts = []
+    for _ in range(3):
+        counted.take()
+        got = s3.get_object(Bucket=BUCKET, Key="p", ChecksumMode="ENABLED")
+        counts.append(counted.take().total())
+        assert (b"plain", sha1, given, "FULL_OBJECT") == (
+            got["Body"].read(),
+            sha1,
+            got["ChecksumSHA1"],
+            got["ChecksumType"],
+        )
+    assert [2, 1, 1] == counts
