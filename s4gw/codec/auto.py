@@ -30,7 +30,6 @@ _CLOSER_BYTES: Final = 16 * 1024
 _PIECE_SHARE: Final = 64  # of what there is; small objects get small samples
 _ALIGNMENT: Final = 64
 
-_INCOMPRESSIBLE_PERMILLE: Final = 985
 _RECORD_PERCENT: Final = 97
 _SEGMENTS_PERCENT: Final = 97  # winners of single samples must beat the best for all by 3 %
 _NEAR_PERCENT: Final = 125
@@ -136,7 +135,10 @@ def _confirmed(view: memoryview, said: str) -> Choice | None:
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if said == hint.TEXT and estimate.is_text(pieces):
         return ZSTD
-    if said == hint.RAW and _total(ZSTD, view, pieces) * 1000 >= sum(map(len, pieces)) * _INCOMPRESSIBLE_PERMILLE:
+    if (
+        said == hint.RAW
+        and _total(ZSTD, view, pieces) * 1000 >= sum(map(len, pieces)) * estimate.INCOMPRESSIBLE_PERMILLE
+    ):
         return PLAIN
     return None
 
@@ -170,12 +172,14 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if estimate.is_text(pieces):
         return ZSTD
+    if not hinted and estimate.is_noise(pieces):
+        return PLAIN
     costs = _costs(view, pieces)
     size = sum(map(len, pieces))
     totals = {choice: sum(each) for choice, each in costs.items()}
     best = min(totals, key=totals.__getitem__)
     mixed = sum(map(min, zip(*costs.values(), strict=True)))
-    if mixed * 1000 >= size * _INCOMPRESSIBLE_PERMILLE:
+    if mixed * 1000 >= size * estimate.INCOMPRESSIBLE_PERMILLE:
         return PLAIN
     uneven = best is not ZSTD and max(costs[best]) > _UNEVEN * max(min(costs[best]), _NOTHING)
     if uneven or mixed * 100 < totals[best] * _SEGMENTS_PERCENT:
@@ -236,7 +240,7 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
         middle = trial_sample(view, len(view))
         if min(zstd.trial_size(middle, level, len(view)) for level in _LEVELS) < estimate.size_of(best, middle):
             return ZSTD
-    if costs[best] >= sum(map(len, pieces)) * _INCOMPRESSIBLE_PERMILLE // 10:
+    if costs[best] >= sum(map(len, pieces)) * estimate.INCOMPRESSIBLE_PERMILLE // 10:
         return PLAIN
     return best
 

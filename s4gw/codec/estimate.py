@@ -19,6 +19,12 @@ from s4gw.codec.transform import Bytes
 
 LEVEL: Final = 1
 
+INCOMPRESSIBLE_PERMILLE: Final = 985
+"""What is left of a sample that is not worth a codec."""
+
+_NOISE_PLANES: Final = 8
+_NOISE_LAGS: Final = (1, 2, 3, 4, 6, 8)
+
 _TEXT: Final = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 _TEXT_PERCENT: Final = 97
 
@@ -58,6 +64,25 @@ def is_text(pieces: Sequence[memoryview]) -> bool:
     size = sum(map(len, pieces))
     other = sum(len(bytes(piece).translate(None, _TEXT)) for piece in pieces)
     return other * 100 <= size * (100 - _TEXT_PERCENT)
+
+
+def is_noise(pieces: Sequence[memoryview]) -> bool:
+    """Whether nothing at all shows, so that trying every filter would be a waste: compressed or encrypted bytes.
+
+    No piece shrinks by itself; in the middle one neither do the bytes at each place of eight, nor the steps from each
+    byte to one shortly after it, as any elements, samples, pixels or records that are near each other would.
+    """
+    if any(_shrinks(piece) for piece in pieces):
+        return False
+    data = transform.to_bytes(pieces[len(pieces) // 2])
+    data = data[: len(data) - len(data) % _NOISE_PLANES]
+    if len(data) <= max(_NOISE_LAGS) or any(_shrinks(plane.data) for plane in transform.to_planes(data, _NOISE_PLANES)):
+        return False
+    return not any(_shrinks((data[lag:] - data[:-lag]).data) for lag in _NOISE_LAGS)
+
+
+def _shrinks(piece: Buffer) -> bool:
+    return len(zstd.encode(piece, LEVEL)) * 1000 < memoryview(piece).nbytes * INCOMPRESSIBLE_PERMILLE
 
 
 def stride_of(piece: Buffer) -> int:
