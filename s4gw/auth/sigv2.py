@@ -79,8 +79,7 @@ def authenticate_sigv2_query(
     if now >= int(expires):
         raise AccessDenied("Request has expired", Expires=iso_time(int(expires)), ServerTime=iso_time(now))
     pair = find_pair(parameters["AWSAccessKeyId"], credentials)
-    text = _string_to_sign(request, values, expires)
-    _check(pair, [text], parameters["Signature"])
+    _check(pair, _strings_to_sign(request, values, expires), parameters["Signature"])
     return Identity(pair.principal, "presigned", payload_plan(values.get(PAYLOAD_HEADER), None), "AWS")
 
 
@@ -116,7 +115,8 @@ def authenticate_sigv2_header(
     pair = find_pair(access_key, credentials)
     # With x-amz-date S3 leaves the line of Date empty; botocore signs both headers.
     lines = {"", values.get("date", "")} if "x-amz-date" in values else {date}
-    _check(pair, [_string_to_sign(request, values, line) for line in lines], signature)
+    texts = [text for line in lines for text in _strings_to_sign(request, values, line)]
+    _check(pair, texts, signature)
     age_ms = max(0, int((now - signed_at.timestamp()) * 1000))
     return Identity(pair.principal, "header", payload_plan(values.get(PAYLOAD_HEADER), None), "AWS", age_ms)
 
@@ -137,8 +137,15 @@ def _check(pair: Credentials, texts: Sequence[str], signature: str) -> None:
     raise SignatureDoesNotMatch(AWSAccessKeyId=pair.access_key)
 
 
-def _string_to_sign(request: AuthRequest, values: Mapping[str, str], expires: str) -> str:
+def _strings_to_sign(request: AuthRequest, values: Mapping[str, str], expires: str) -> list[str]:
     """What version 2 signs of a request; *expires* is the date of one that is signed in its header."""
+    resource = f"/{request.virtual_bucket}{request.path}" if request.virtual_bucket else request.path
+    # A bucket's resource ends with a slash where the host names it; SDKs sign that for the path as well.
+    resources = [resource] if "/" in resource[1:] or resource == "/" else [resource, f"{resource}/"]
+    return [_string_to_sign(request, values, expires, resource) for resource in resources]
+
+
+def _string_to_sign(request: AuthRequest, values: Mapping[str, str], expires: str, resource: str) -> str:
     amz = sorted((name, value) for name, value in values.items() if name.startswith("x-amz-"))
     kept: list[tuple[str, str]] = []
     content = {name: values.get(name, "") for name in ("content-md5", "content-type")}
@@ -156,7 +163,6 @@ def _string_to_sign(request: AuthRequest, values: Mapping[str, str], expires: st
             content[name] = decoded
         elif name in _SIGNED_PARAMETERS:
             kept.append((name, f"{name}={decoded}" if value else name))
-    resource = f"/{request.virtual_bucket}{request.path}" if request.virtual_bucket else request.path
     lines = [request.method, content["content-md5"], content["content-type"], expires]
     lines += [f"{name}:{value}" for name, value in amz]
     parameters = "&".join(text for _, text in sorted(kept))

@@ -102,6 +102,13 @@ def test_another_date_header_takes_the_place_of_date() -> None:
         authenticate(later, store(), now=NOW, sigv2_headers=True)
 
 
+def test_a_bucket_may_be_signed_with_a_slash() -> None:
+    """As SDKs do, also where the path has none."""
+    slashed = signed("PUT", "/bucket/")
+    request = AuthRequest(slashed.method, "/bucket", slashed.query, slashed.headers, secure=False)
+    assert ALICE.principal == authenticate(request, store(), now=NOW, sigv2_headers=True).principal
+
+
 @pytest.mark.parametrize("name", ["x-amz-copy-source", "x-amz-acl"])
 def test_an_added_header_is_refused(name: str) -> None:
     request = signed("PUT")
