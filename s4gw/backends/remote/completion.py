@@ -279,6 +279,6 @@ def _done(work: Completion, answer: dict[str, Any]) -> Done:
         etag=work.etag,
         stored_size=work.stored_size,
         modified_ms=now_ms(),
-        meta=work.meta,
+        meta=msgspec.structs.replace(work.meta, forwarded=stored_meta.told(answer)),
         upstream_etag=str(answer.get("ETag") or "").strip('"'),
     )

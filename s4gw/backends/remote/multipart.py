@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from s4gw.backends.base import NO_CONDITIONS, Conditions, ObjectMeta, PartInfo, StoredObject, Upload, UploadPage
-from s4gw.backends.bodies import Writer
+from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.remote import staging
 from s4gw.backends.remote.completion import Completion, RemoteCompletion
 from s4gw.backends.remote.part_writer import PartWriter
@@ -112,7 +112,7 @@ class RemoteMultipart(RemoteCompletion):
         conditions: Conditions = NO_CONDITIONS,
     ) -> StoredObject:
         self.get_upload(bucket, key, upload_id)
-        end = b"" if tail is None else self._taken(_own(tail))
+        end = b"" if tail is None else bytes(_own(tail).taken())
         still_open = self.pools.requests.submit(self.is_open, bucket, upload_id)
         staged = self.staged(bucket, upload_id)
         if not still_open.result() or staged.done:
@@ -150,7 +150,7 @@ class RemoteMultipart(RemoteCompletion):
         part_id, made = staging.new_part_id(), []
         facts = PartFacts(part.size, part.etag, part.crc32c, part.codec, part.checksums, part.frames)
         key = None if body.spilled else staging.part_key(upload_id, part.number, part_id, facts)
-        entry = b""
+        entry: Buffer = b""
         if key is not None:
             entry = body.taken()
         else:
@@ -166,10 +166,6 @@ class RemoteMultipart(RemoteCompletion):
             raise InternalError
         self.call("PutObject", Bucket=bucket, Key=key, Body=entry, **body.params)
         return part_id, [*made, key]
-
-    def _taken(self, tail: PartWriter) -> bytes:
-        """The bytes of a tail: an index and a manifest, which are far below what makes a part spill."""
-        return tail.taken()
 
 
 def _own(body: Writer) -> PartWriter:

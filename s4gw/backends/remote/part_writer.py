@@ -1,6 +1,6 @@
 """The body of a part on its way upstream: kept while it is small, sent as an upload of the upstream's when it is not.
 
-Memory: `BLOCK_BYTES` being filled and as many being sent, whatever the size of the part.
+Memory: `SPILL_BYTES` at most while it is kept, then `BLOCK_BYTES` being filled and as many being sent.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any, Final
 from s4gw.backends.bodies import Buffer
 from s4gw.s3.errors import InternalError, S3Error
 
-BLOCK_BYTES: Final = 16 * 1024 * 1024
-"""Up to here a part is one PUT (10-formats); beyond, parts of this size: 5 GiB in 320 of them."""
+SPILL_BYTES: Final = 16 * 1024 * 1024
+"""Up to here a part is one PUT (10-formats)."""
+BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""Beyond, it goes up in blocks of this size: 5 GiB in 640 of them."""
 
 Call = Callable[..., dict[str, Any]]
 
@@ -29,6 +31,7 @@ class PartWriter:
         bucket: Of the upload.
         prefix: What the upload's objects lie under.
         params: Further parameters of what is created, such as encryption.
+        spill_bytes: A body larger than this is sent as it comes.
         block_bytes: Size of a block.
     """
 
@@ -40,10 +43,12 @@ class PartWriter:
         prefix: str,
         params: Mapping[str, Any],
         *,
+        spill_bytes: int = SPILL_BYTES,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._call = call
         self._pool = pool
+        self._spill_bytes = spill_bytes
         self._block_bytes = block_bytes
         self.params = params
         self.data_id = secrets.token_hex(16)
@@ -68,10 +73,11 @@ class PartWriter:
         for buffer in buffers:
             self._buffer += buffer
             self.size += len(buffer)
-        while len(self._buffer) > self._block_bytes:
-            block = bytes(memoryview(self._buffer)[: self._block_bytes])
-            del self._buffer[: self._block_bytes]
-            self._send(block)
+        if self.spilled or len(self._buffer) > self._spill_bytes:
+            while len(self._buffer) > self._block_bytes:
+                block = self._buffer[: self._block_bytes]
+                del self._buffer[: self._block_bytes]
+                self._send(block)
 
     def abort(self) -> None:
         self._buffer = bytearray()
@@ -83,18 +89,18 @@ class PartWriter:
             with contextlib.suppress(S3Error):
                 self._call("AbortMultipartUpload", **self._place, UploadId=upstream_id)
 
-    def taken(self) -> bytes:
+    def taken(self) -> bytearray:
         """The bytes of a body that did not spill, to their new owner. Raises: InternalError."""
         if self.spilled:
             raise InternalError
-        data, self._buffer = bytes(self._buffer), bytearray()
+        data, self._buffer = self._buffer, bytearray()
         return data
 
     def complete(self) -> str:
         """Make the spilled body one object upstream. Returns: its ETag. Raises: S3Error."""
         if self._buffer or not self._sent:
-            self._send(bytes(self._buffer))
-            self._buffer = bytearray()
+            block, self._buffer = self._buffer, bytearray()
+            self._send(block)
         self._settle()
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._sent, 1)]
         result = self._call(
@@ -111,7 +117,7 @@ class PartWriter:
         result = self._call("PutObject", **self._place, Body=self.taken(), **self.params)
         return str(result.get("ETag") or "").strip('"')
 
-    def _send(self, block: bytes) -> None:
+    def _send(self, block: bytearray) -> None:
         if not self._upstream_id:
             self._upstream_id = self._call("CreateMultipartUpload", **self._place, **self.params)["UploadId"]
         self._settle()

@@ -63,6 +63,16 @@ class CreateMultipartUpload(Resource):
             result |= {"ChecksumAlgorithm": algorithm.value, "ChecksumType": kind}
         result |= expiration.of_upload(req, upload)
         answer(req, resp, result)
+        resp.set_headers(_encryption(upload))
+
+
+def _encryption(upload: Upload) -> dict[str, str]:
+    """What S3 says about encryption with each step of an upload, where an upstream does it."""
+    return {
+        name: value
+        for name, value in upload.meta.forwarded.items()
+        if name.startswith("x-amz-server-side-encryption") and not name.endswith("-context")
+    }
 
 
 class UploadPart(Resource):
@@ -89,6 +99,7 @@ class UploadPart(Resource):
         resp.set_header("ETag", quoted(part.etag))
         name = plan.kept[0].value
         resp.set_header(f"x-amz-checksum-{name.lower()}", part.checksums[name])
+        resp.set_headers(_encryption(upload))
         resp.content_length = 0
 
 

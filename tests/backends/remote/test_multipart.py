@@ -13,7 +13,7 @@ from s4gw.backends.remote import Upstream, UpstreamUnavailable
 from s4gw.backends.remote.completion import ONE_PUT_BYTES
 from s4gw.backends.remote.compose import Limits
 from s4gw.backends.remote.multipart import RemoteMultipart
-from s4gw.backends.remote.part_writer import BLOCK_BYTES
+from s4gw.backends.remote.part_writer import SPILL_BYTES
 from s4gw.s3.errors import InvalidArgument, InvalidPart, NoSuchKey, NoSuchUpload, PreconditionFailed, S3Error
 from tests.backends.kit import BUCKET, etag_of
 from tests.backends.remote_fake import FakeUpstream
@@ -162,7 +162,7 @@ def ignore_copies(fake: FakeUpstream) -> None:
 
 def test_part_larger_than_memory_allows_goes_up_in_blocks(fake: FakeUpstream, gateway: RemoteMultipart) -> None:
     start(gateway)
-    body = bytes(range(256)) * (2 * BLOCK_BYTES // 256) + b"rest"
+    body = bytes(range(256)) * (2 * SPILL_BYTES // 256) + b"rest"
     writer = gateway.open_part_writer(BUCKET, KEY, ID)
     for first in range(0, len(body), MIB):
         writer.write(body[first : first + MIB])
@@ -177,7 +177,7 @@ def test_part_larger_than_memory_allows_goes_up_in_blocks(fake: FakeUpstream, ga
 def test_aborted_writer_leaves_nothing(fake: FakeUpstream, gateway: RemoteMultipart) -> None:
     start(gateway)
     writer = gateway.open_part_writer(BUCKET, KEY, ID)
-    writer.write(b"x" * (BLOCK_BYTES + 1))
+    writer.write(b"x" * (SPILL_BYTES + 1))
     assert 1 == len(fake.uploads)
     writer.abort()
     writer.abort()
@@ -353,7 +353,7 @@ def test_conditions_are_the_upstreams(fake: FakeUpstream, gateway: RemoteMultipa
 def test_abort_takes_everything_with_it(fake: FakeUpstream, gateway: RemoteMultipart) -> None:
     upload(gateway, LARGE)
     writer = gateway.open_part_writer(BUCKET, KEY, ID)
-    writer.write(b"x" * (BLOCK_BYTES + 1))
+    writer.write(b"x" * (SPILL_BYTES + 1))
     fake.before = dies_at_operation("CompleteMultipartUpload")
     with pytest.raises(Died):
         finish(gateway)
@@ -381,7 +381,7 @@ def test_part_replaced_since_it_was_listed_is_invalid(fake: FakeUpstream, gatewa
 
 
 def test_one_put_bound_is_below_what_needs_parts() -> None:
-    assert ONE_PUT_BYTES == BLOCK_BYTES
+    assert ONE_PUT_BYTES == SPILL_BYTES
 
 
 def test_condition_that_holds_for_what_came_meanwhile_too(fake: FakeUpstream, gateway: RemoteMultipart) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from s4gw.backends import ObjectMeta, PartInfo, Upload
 from s4gw.backends.remote.multipart import RemoteMultipart
-from s4gw.backends.remote.part_writer import BLOCK_BYTES
+from s4gw.backends.remote.part_writer import SPILL_BYTES
 from s4gw.backends.remote.sweep import DAY_S, Ages, Swept, sweep
 from tests.backends.kit import BUCKET, etag_of
 from tests.backends.remote_fake import FakeUpstream
@@ -66,7 +66,7 @@ def test_leftovers_of_ended_uploads_go_after_a_day(fake: FakeUpstream, backend: 
 
 def test_uploads_of_the_upstreams_that_were_ours_are_given_up(fake: FakeUpstream, backend: RemoteMultipart) -> None:
     start(backend, "a")
-    backend.open_part_writer(BUCKET, "m", "a").write(b"x" * (BLOCK_BYTES + 1))
+    backend.open_part_writer(BUCKET, "m", "a").write(b"x" * (SPILL_BYTES + 1))
     fake.call("CreateMultipartUpload", Bucket=BUCKET, Key="large")
     note = msgspec.json.encode({"key": "large"})
     fake.call("PutObject", Bucket=BUCKET, Key=".s4gw/put/1-0", Body=note)
