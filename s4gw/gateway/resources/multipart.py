@@ -116,6 +116,7 @@ class CompleteMultipartUpload(Resource):
             req.facts.codec = obj.meta.codec
             answer(req, resp, self._result(req, obj))
             resp.set_headers(expiration.headers(req, obj))
+            resp.set_headers(obj.meta.forwarded)
             return
         resp.content_type = "application/xml"
         resp.stream = kept_alive(outcome, lambda done: self._document(req, done))

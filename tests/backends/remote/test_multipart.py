@@ -184,6 +184,18 @@ def test_aborted_writer_leaves_nothing(fake: FakeUpstream, gateway: RemoteMultip
     assert {} == fake.uploads
 
 
+def test_what_is_staged_is_encrypted_as_the_object_will_be(fake: FakeUpstream, gateway: RemoteMultipart) -> None:
+    asked = {"x-amz-server-side-encryption": "aws:kms", "x-amz-acl": "public-read"}
+    meta = ObjectMeta(owner="me", forwarded=asked)
+    gateway.create_upload(BUCKET, Upload(key=KEY, upload_id=ID, started_ms=1, meta=meta))
+    send(gateway, 1, b"one")
+    writer = gateway.open_part_writer(BUCKET, KEY, ID)
+    writer.write(b"x" * (SPILL_BYTES + 1))
+    writer.abort()
+    made = [params for operation, params in fake.calls if operation in ("PutObject", "CreateMultipartUpload")]
+    assert [("aws:kms", None)] * 3 == [(params.get("ServerSideEncryption"), params.get("ACL")) for params in made]
+
+
 def test_any_gateway_takes_any_request(fake: FakeUpstream) -> None:
     fleet = [another(fake) for _ in range(4)]
     start(fleet[0])

@@ -35,6 +35,11 @@ class Recording(MemoryBackend):
         answered = msgspec.structs.replace(meta, forwarded=ANSWERED)
         return super().put_object(*args, meta=answered, **rest)
 
+    def complete_upload(self, *args: Any, meta: ObjectMeta, **rest: Any) -> StoredObject:
+        self.asked.append(meta)
+        answered = msgspec.structs.replace(meta, forwarded=ANSWERED)
+        return super().complete_upload(*args, meta=answered, **rest)
+
     def copy_object(self, *args: Any, meta: ObjectMeta, **rest: Any) -> StoredObject:
         self.asked.append(meta)
         return super().copy_object(*args, meta=meta, **rest)
@@ -98,6 +103,23 @@ def test_an_upload_hands_on_and_gives_back(s3: Any, store: Recording) -> None:
     (asked,) = store.asked
     assert (expected, "DEEP_ARCHIVE", b"") == (asked.forwarded, asked.storage_class, asked.acl)
     assert ["aws:kms"] * 2 == [put["ServerSideEncryption"], head["ServerSideEncryption"]]
+
+
+def test_every_step_of_an_upload_tells_of_encryption(s3: Any, store: Recording) -> None:
+    """As S3 does; the request's own context is not given back."""
+    asked = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1", "SSEKMSEncryptionContext": "e30="}
+    target = {"Bucket": "bucket", "Key": "k"}
+    created = s3.create_multipart_upload(**target, **asked, ACL="private")
+    target["UploadId"] = created["UploadId"]
+    part = s3.upload_part(**target, PartNumber=1, Body=b"x")
+    parts = [{"PartNumber": 1, "ETag": part["ETag"]}]
+    done = s3.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+    told = [(step.get("ServerSideEncryption"), step.get("SSEKMSKeyId")) for step in (created, part, done)]
+    assert ([("aws:kms", "key-1")] * 2 + [("aws:kms", None)], True) == (
+        told,
+        "x-amz-server-side-encryption-context" in store.asked[0].forwarded,
+    )
+    assert "x-amz-server-side-encryption-context" not in created["ResponseMetadata"]["HTTPHeaders"]
 
 
 def test_a_copy_hands_on_what_is_asked_for_the_target(s3: Any, store: Recording) -> None:
