@@ -55,6 +55,7 @@ from s4gw.codec.layout import (
     CodecId,
     FcgAlgorithm,
     PcoType,
+    StreamKind,
     TypedFilter,
 )
 from s4gw.codec.manifest import CodecTotals, Manifest, ManifestPart
@@ -67,7 +68,10 @@ from s4gw.codec.registry import stream as stream_raw
 from s4gw.codec.s4_metadata import Body, BodyKind, classify, split_metadata
 from s4gw.codec.selection import Selection
 from s4gw.codec.sidecar import Sidecar, SidecarEncryption, encode_sidecar, read_sidecar
+from s4gw.codec.streams import finish as finish_stream
 from s4gw.codec.trailer import NeedBytes, Trailer, encode_trailer, read_trailer
+from s4gw.codec.typed import assemble as assemble_typed
+from s4gw.codec.typed import forward as forward_typed
 from s4gw.codec.walk import HeaderWalker, Site
 from s4gw.codec.zstd_dict import DICTIONARY_BYTES_MAX, train_dictionary
 
@@ -128,6 +132,7 @@ __all__ = [
     "Sidecar",
     "SidecarEncryption",
     "Site",
+    "StreamKind",
     "TooFewSamples",
     "Trailer",
     "TrailerError",
@@ -136,6 +141,7 @@ __all__ = [
     "UnknownCodec",
     "UnsupportedCodec",
     "UnsupportedSidecar",
+    "assemble_typed",
     "classify",
     "compress",
     "decode_frame",
@@ -149,6 +155,8 @@ __all__ = [
     "encode_trailer",
     "explain",
     "finish_cascade",
+    "finish_stream",
+    "forward_typed",
     "is_framed",
     "open_reader",
     "parse_container",

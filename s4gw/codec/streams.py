@@ -36,13 +36,19 @@ def squeeze(data: Buffer, level: int) -> tuple[StreamKind, Buffer]:
     if not size:
         return StreamKind.RAW, b""
     packed = zstd.encode(data, level)
+    if len(packed) * CASCADE_SHARE < size:
+        pattern = _pattern(bytes(data), len(packed))
+        if pattern:
+            return StreamKind.REPEAT, pattern
+    return finish(packed, size) or (StreamKind.RAW, data)
+
+
+def finish(packed: bytes, size: int) -> tuple[StreamKind, Buffer] | None:
+    """Go on from what zstd, on whatever device, made of a stream of *size* bytes; None: that does not pay."""
     if len(packed) * 100 > size * _RAW_PERCENT:
-        return StreamKind.RAW, data
+        return None
     if len(packed) * CASCADE_SHARE >= size:
         return StreamKind.ZSTD, packed
-    pattern = _pattern(bytes(data), len(packed))
-    if pattern:
-        return StreamKind.REPEAT, pattern
     again = zstd.encode(packed, CASCADE_LEVEL)
     if len(again) * 100 <= len(packed) * CASCADE_PERCENT:
         return StreamKind.CASCADE, again

@@ -4,6 +4,9 @@ Each function and its inverse keep every bit: elements are unsigned integers who
 signed numbers, floats, NaN payloads and denormals are only bit patterns. Arrays are one-dimensional unless a shape is
 named. numpy releases the interpreter's lock in all of them. The bytes that come of them are laid out in
 `s4gw.codec.layout`.
+
+The forward ones take arrays of a GPU (cupy) as well: they use nothing but methods of arrays and functions of numpy that
+hand over to them.
 """
 
 from __future__ import annotations
@@ -71,7 +74,7 @@ def unzigzag(values: Elements) -> Elements:
 
 def to_planes(data: Bytes, stride: int) -> Bytes:
     """Sort the bytes of records by their place in the record: shape (n * stride,) to (stride, n)."""
-    return np.ascontiguousarray(data.reshape(-1, stride).T)
+    return data.reshape(-1, stride).T.copy()
 
 
 def fill_plane(out: Bytes, place: int, plane: Bytes) -> None:
@@ -110,9 +113,9 @@ def to_bit_planes(rest: Elements, bits: int) -> list[Bytes]:
     """
     whole, over = divmod(bits, 8)
     columns = rest.view(np.uint8).reshape(-1, rest.dtype.itemsize)
-    planes = [np.ascontiguousarray(columns[:, place]) for place in range(whole)]
+    planes = [columns[:, place].copy() for place in range(whole)]
     if over:
-        top = np.ascontiguousarray(columns[:, whole])
+        top = columns[:, whole].copy()
         planes.append(np.concatenate([np.packbits(top & (1 << bit), bitorder="little") for bit in range(over)]))
     return planes
 

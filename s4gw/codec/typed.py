@@ -6,6 +6,7 @@ needs zstd and the few lines of numpy in `transform`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from s4gw.codec.layout import (
     TYPED_BIG_ENDIAN,
     TYPED_HEADER,
     TYPED_HEADER_SIZE,
+    StreamKind,
     TypedFilter,
 )
 from s4gw.codec.transform import Bytes
@@ -39,7 +41,12 @@ def encode(data: Buffer, level: int, wanted: Filter) -> bytes:
     size = len(whole) - len(whole) % wanted.width
     head, pieces = forward(whole[:size], wanted)
     squeezed = [streams.squeeze(piece.data, level) for piece in pieces]
-    return b"".join([head, whole[size:].data, *streams.join(squeezed)])
+    return assemble(head, whole[size:].data, squeezed)
+
+
+def assemble(head: bytes, tail: Buffer, squeezed: Sequence[tuple[StreamKind, Buffer]]) -> bytes:
+    """Make the payload: what `forward` gave, the odd tail of the data, the streams in the forms chosen for them."""
+    return b"".join([head, tail, *streams.join(squeezed)])
 
 
 def forward(data: Bytes, wanted: Filter) -> tuple[bytes, list[Bytes]]:

@@ -22,7 +22,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from s4gw.codec import CodecError, CodecId, Container, FcgAlgorithm, parse_container
+from s4gw.checksum import Buffer
+from s4gw.codec import (
+    CodecError,
+    CodecId,
+    Container,
+    FcgAlgorithm,
+    Filter,
+    StreamKind,
+    TypedFilter,
+    assemble_typed,
+    finish_stream,
+    forward_typed,
+    parse_container,
+)
 from s4gw.gpu import nvml
 from s4gw.gpu.batch import Plan
 from s4gw.gpu.engine import (
@@ -33,6 +46,7 @@ from s4gw.gpu.engine import (
     EngineUnavailable,
     Task,
 )
+from s4gw.gpu.protocol import pack_filter, unpack_filter
 from s4gw.observability import get_logger
 
 VERSION_MAJOR: Final = 6
@@ -47,6 +61,14 @@ BATCH_BYTES_MAX: Final = 64 * 1024**2
 LINGER_S: Final = 0.002
 STREAMS: Final = 2
 """One copies while the other computes. 1024 pieces a launch fill a large GPU; to be measured."""
+
+TYPED_SAMPLES: Final = (
+    Filter(TypedFilter.PLANES, 8, mask=255),
+    Filter(TypedFilter.DELTA, 4, big_endian=True),
+    Filter(TypedFilter.DELTA_PLANES, 8),
+    Filter(TypedFilter.PACK, 8),
+)
+"""What codec 65 is tried with before it is offered: a kernel of each kind."""
 
 _TYPES: Final = {1: ("|u1", 1), 2: ("<u2", 2), 4: ("<u4", 3), 8: ("<u8", 4)}
 """Bytes of an element -> (nvCOMP's type string, number of the type in FCG1)."""
@@ -78,9 +100,6 @@ class NvcompEngine:
     Raises: EngineUnavailable.
     """
 
-    encodes: frozenset[int] = frozenset(
-        map(int, (CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.NVCOMP_BITCOMP, CodecId.NVCOMP_GDEFLATE))
-    )
     decodes: frozenset[int] = frozenset(
         map(int, (CodecId.NVCOMP_ZSTD, CodecId.NVCOMP_BITCOMP, CodecId.NVCOMP_GDEFLATE))
     )
@@ -92,12 +111,27 @@ class NvcompEngine:
         self._cupy = cupy
         self._nvcomp = nvcomp
         self._local = threading.local()
+        self.encodes: frozenset[int] = frozenset()
         # Kernels are loaded at their first use, which takes long: better now than under a deadline.
         sample = memoryview(bytes(range(256)) * 1024)
-        for codec in self.encodes:
+        for codec in (CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.NVCOMP_BITCOMP, CodecId.NVCOMP_GDEFLATE):
             (result,) = self.encode_batch(Task(codec), [sample])
             if isinstance(result, EngineError):
-                raise EngineUnavailable(f"codec {codec} does not work: {result}") from result
+                raise EngineUnavailable(f"{codec.label} does not work: {result}") from result
+            self.encodes |= {int(codec)}
+        self._try_typed(sample)
+
+    def _try_typed(self, sample: memoryview) -> None:
+        """Offer codec 65 if cupy can compile its kernels here: that takes NVRTC, which nothing else does."""
+        try:
+            for wanted in TYPED_SAMPLES:
+                self.encode_batch(Task(CodecId.TYPED, parameters=pack_filter(wanted)), [sample])
+        except DeviceLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - a compiler that is missing shows in many ways
+            get_logger().warning("gpu: typed frames stay on the CPU", reason=f"{type(error).__name__}: {error}"[:200])
+            return
+        self.encodes |= {int(CodecId.TYPED)}
 
     def adopt(self, ring: memoryview) -> None:
         """Register the ring as pinned, so that copies to the device run beside everything else."""
@@ -127,6 +161,8 @@ class NvcompEngine:
         if codec is CodecId.CPU_GZIP:
             longest = max(map(len, chunks))
             return [b"".join(pieces) for pieces in self._compress("Gzip", "", chunks, longest)]
+        if codec is CodecId.TYPED:
+            return self._encode_typed(unpack_filter(task.parameters), chunks)
         if codec not in _CONTAINERS:
             raise EngineError(f"{codec.label} is not for a GPU")
         algorithm, name = _CONTAINERS[codec]
@@ -165,15 +201,59 @@ class NvcompEngine:
                         source.data.ptr + position, _address(piece), len(piece), cuda.memcpyHostToDevice, stream.ptr
                     )
                     position += pitch
-            codec = self._codec(algorithm, data_type, stream)
-            batch = self._nvcomp.as_arrays(source, offsets, sizes, stream.ptr)
-            room = _aligned(int(codec.get_max_comp_buffer_size(batch[sizes.index(max(sizes))])))
-            target = cupy.empty(room * len(sizes), dtype="uint8")
-            rows = [room * number for number in range(len(sizes))]
-            out = self._nvcomp.as_arrays(target, rows, [room] * len(sizes), stream.ptr)
-            made = [int(size) for size in codec.encode(batch, out=out).buffer_sizes]
-            pieces = iter(self._bring_back(target.data.ptr, room, made, stream))
+            pieces = iter(self._launch(self._codec(algorithm, data_type, stream), source, offsets, sizes, stream))
             return [[next(pieces) for _ in range(count)] for count in counts]
+
+    def _encode_typed(self, wanted: Filter, chunks: Sequence[memoryview]) -> list[bytes | EngineError]:
+        """Rearrange numbers with the CPU's own code on arrays of the device, then compress the streams of all chunks.
+
+        Each stream is zstd frames of `PIECE_BYTES`, or as it is: what any reader of codec 65 takes.
+        """
+        cupy, cuda = self._cupy, self._cupy.cuda.runtime
+        with self._working() as stream:
+            forwarded: list[tuple[bytes, list[Any], memoryview]] = []
+            for chunk in chunks:
+                data = cupy.empty(len(chunk), dtype="uint8")
+                cuda.memcpyAsync(data.data.ptr, _address(chunk), len(chunk), cuda.memcpyHostToDevice, stream.ptr)
+                size = len(chunk) - len(chunk) % wanted.width
+                head, streams = forward_typed(data[:size], wanted)
+                forwarded.append((head, list(streams), chunk[size:]))
+            cuts = [
+                (each, start, min(PIECE_BYTES, each.size - start))
+                for _, streams, _ in forwarded
+                for each in streams
+                for start in range(0, each.size, PIECE_BYTES)
+            ]
+            source = cupy.empty(max(1, PIECE_BYTES * len(cuts)), dtype="uint8")
+            offsets = [PIECE_BYTES * number for number in range(len(cuts))]
+            for offset, (each, start, size) in zip(offsets, cuts, strict=True):
+                place = source.data.ptr + offset
+                cuda.memcpyAsync(place, each.data.ptr + start, size, cuda.memcpyDeviceToDevice, stream.ptr)
+            sizes = [size for _, _, size in cuts]
+            made = self._launch(self._codec("Zstd", "", stream), source, offsets, sizes, stream) if cuts else []
+            pieces = iter(made)
+            return [
+                assemble_typed(head, tail, [self._squeezed(each, pieces, stream) for each in streams])
+                for head, streams, tail in forwarded
+            ]
+
+    def _squeezed(self, each: Any, pieces: Iterator[bytes], stream: Any) -> tuple[StreamKind, Buffer]:
+        """The smallest form of one stream, of which the next *pieces* were made."""
+        packed = b"".join(next(pieces) for _ in range(0, each.size, PIECE_BYTES))
+        if not each.size:
+            return StreamKind.RAW, b""
+        form = finish_stream(packed, each.size)
+        return form or (StreamKind.RAW, b"".join(self._bring_back(each.data.ptr, each.size, [each.size], stream)))
+
+    def _launch(self, codec: Any, source: Any, offsets: list[int], sizes: list[int], stream: Any) -> list[bytes]:
+        """Compress pieces that lie in device memory, all at once."""
+        batch = self._nvcomp.as_arrays(source, offsets, sizes, stream.ptr)
+        room = _aligned(int(codec.get_max_comp_buffer_size(batch[sizes.index(max(sizes))])))
+        target = self._cupy.empty(room * len(sizes), dtype="uint8")
+        rows = [room * number for number in range(len(sizes))]
+        out = self._nvcomp.as_arrays(target, rows, [room] * len(sizes), stream.ptr)
+        made = [int(size) for size in codec.encode(batch, out=out).buffer_sizes]
+        return self._bring_back(target.data.ptr, room, made, stream)
 
     # -- decoding --------------------------------------------------------------------------------------------------
     def _decode_one(self, payload: memoryview, size: int) -> bytes | EngineError:

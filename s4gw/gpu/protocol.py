@@ -266,10 +266,15 @@ def pack_choice(choice: Choice, prefer: CodecId | None = None) -> tuple[CodecId,
     if prefer is not None:
         return prefer, bytes((wanted.width if isinstance(wanted, Filter) else 1,))
     if choice.codec is CodecId.TYPED and isinstance(wanted, Filter):
-        return choice.codec, FILTER.pack(wanted.kind, wanted.width, wanted.big_endian, wanted.mask)
+        return choice.codec, pack_filter(wanted)
     if wanted is not None:
         return None
     return (CodecId.CPU_ZSTD if choice.codec is CodecId.ZSTD_CASCADE else choice.codec), b""
+
+
+def pack_filter(wanted: Filter) -> bytes:
+    """Give the parameters of codec 65."""
+    return FILTER.pack(wanted.kind, wanted.width, wanted.big_endian, wanted.mask)
 
 
 def unpack_filter(parameters: bytes) -> Filter:

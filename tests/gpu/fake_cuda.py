@@ -36,15 +36,66 @@ class Stream:
         self.pending = 0
 
 
-class DeviceArray:
-    """Memory of the device, by its address."""
+class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array in the device's memory: numpy hands over to it, and never gets at its bytes."""
 
-    def __init__(self, size: int, owner: Cuda) -> None:
-        self.host = np.full(size, 0xEE, np.uint8)
-        self.data = types.SimpleNamespace(ptr=int(self.host.ctypes.data))
-        owner.allocated.append(self)
-        if sum(array.host.nbytes for array in owner.allocated[-2:]) > owner.room:
-            raise OutOfMemoryError
+    HANDED_OVER = frozenset({np.empty_like, np.cumsum, np.concatenate, np.packbits})  # cupy has each of them
+
+    def __init__(self, host: Any) -> None:
+        self.host = host
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")  # cupy's words
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
+        assert method == "__call__"
+        given = {"out": tuple(_host(each) for each in out)} if out else {}
+        result = ufunc(*[_host(each) for each in inputs], **given, **options)
+        return out[0] if out else DeviceArray(np.asarray(result))
+
+    def __array_function__(self, function: Any, _kinds: Any, arguments: Any, options: Any) -> Any:
+        assert function in self.HANDED_OVER, function
+        given = {name: _host(each) for name, each in options.items()}
+        return DeviceArray(np.asarray(function(*_host(arguments), **given)))
+
+    @property
+    def data(self) -> Any:
+        return types.SimpleNamespace(ptr=int(self.host.__array_interface__["data"][0]))
+
+    @property
+    def dtype(self) -> Any:
+        return self.host.dtype
+
+    @property
+    def size(self) -> int:
+        return int(self.host.size)
+
+    @property
+    def T(self) -> DeviceArray:  # noqa: N802 - numpy's name
+        return DeviceArray(self.host.T)
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __int__(self) -> int:
+        return int(self.host)
+
+    def __getitem__(self, where: Any) -> DeviceArray:
+        return DeviceArray(np.asarray(self.host[where]))
+
+    def __setitem__(self, where: Any, value: Any) -> None:
+        self.host[where] = _host(value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"view", "reshape", "copy", "min", "max", "byteswap", "astype"}:
+            raise AttributeError(name)
+        return lambda *arguments: DeviceArray(np.asarray(getattr(self.host, name)(*arguments)))
+
+
+def _host(value: Any) -> Any:
+    if isinstance(value, DeviceArray):
+        return value.host
+    return type(value)(map(_host, value)) if isinstance(value, list | tuple) else value
 
 
 class OutOfMemoryError(MemoryError):
@@ -154,7 +205,11 @@ class Cuda:
 
     def empty(self, size: int, dtype: str) -> DeviceArray:
         assert dtype == "uint8"
-        return DeviceArray(size, self)
+        made = DeviceArray(np.full(size, 0xEE, np.uint8))
+        self.allocated.append(made)
+        if sum(array.host.nbytes for array in self.allocated[-2:]) > self.room:
+            raise OutOfMemoryError
+        return made
 
     def as_arrays(self, buffer: DeviceArray, offsets: list[int], sizes: list[int], stream: int) -> Batch:
         assert stream in self.streams

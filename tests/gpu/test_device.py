@@ -8,9 +8,10 @@ from typing import Final
 import pytest
 import zstandard
 
-from s4gw.codec import CodecId, decode_payload
+from s4gw.codec import CodecId, Filter, decode_payload
 from s4gw.gpu import nvcomp
 from s4gw.gpu.engine import Engine, Task
+from s4gw.gpu.protocol import pack_filter
 from tests.gpu.kit import text
 
 pytestmark = pytest.mark.gpu
@@ -42,6 +43,19 @@ def test_our_decoders_read_it(engine: Engine, codec: CodecId) -> None:
     results = engine.encode_batch(Task(codec), [memoryview(bytearray(chunk)) for chunk in chunks])
     pairs = zip(chunks, results, strict=True)
     assert chunks == [decode_payload(codec, each, len(chunk)) for chunk, each in pairs if isinstance(each, bytes)]
+
+
+@pytest.mark.parametrize("wanted", nvcomp.TYPED_SAMPLES)
+def test_typed_is_our_own_format(engine: Engine, wanted: Filter) -> None:
+    """The transform on the device, if there is NVRTC."""
+    if CodecId.TYPED not in engine.encodes:
+        pytest.skip("no NVRTC")
+    chunks = [text(size, size) for size in SIZES]
+    task = Task(CodecId.TYPED, parameters=pack_filter(wanted))
+    pairs = zip(chunks, engine.encode_batch(task, [memoryview(bytearray(chunk)) for chunk in chunks]), strict=True)
+    assert chunks == [
+        decode_payload(CodecId.TYPED, each, len(chunk)) for chunk, each in pairs if isinstance(each, bytes)
+    ]
 
 
 @pytest.mark.parametrize("codec", [CodecId.NVCOMP_BITCOMP, CodecId.NVCOMP_GDEFLATE])

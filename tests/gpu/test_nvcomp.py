@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 
 import pytest
 import zstandard
 
-from s4gw.codec import CodecId, FcgAlgorithm, decode_payload, parse_container
+from s4gw.codec import CodecId, FcgAlgorithm, Filter, TypedFilter, decode_payload, parse_container
 from s4gw.gpu import nvcomp, nvml
 from s4gw.gpu.engine import DamagedPayload, DeviceLost, DeviceOutOfMemory, EngineError, EngineUnavailable, Task
 from s4gw.gpu.nvcomp import PIECE_BYTES, NvcompEngine
-from tests.gpu.fake_cuda import Codec, Cuda
+from s4gw.gpu.protocol import pack_filter
+from tests.gpu.fake_cuda import Codec, Cuda, DeviceArray
 from tests.gpu.kit import text
 
 SIZES = (1, 100, PIECE_BYTES, PIECE_BYTES + 1, 16 * PIECE_BYTES)
@@ -59,6 +61,34 @@ def test_gzip_is_one_member(engine: NvcompEngine) -> None:
     assert chunks == [
         decode_payload(CodecId.CPU_GZIP, payload, len(chunk)) for payload, chunk in zip(payloads, chunks, strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(TypedFilter.PLANES, 8),
+        Filter(TypedFilter.PLANES, 21, mask=5),
+        Filter(TypedFilter.DELTA, 4, big_endian=True),
+        Filter(TypedFilter.DELTA_PLANES, 8),
+        Filter(TypedFilter.PACK, 8),
+        Filter(TypedFilter.PACK, 2),
+    ],
+)
+def test_typed_is_our_own_format(engine: NvcompEngine, wanted: Filter) -> None:
+    """The CPU's transform on the device's arrays: our decoder reads it, odd tails, noise and repetition included."""
+    numbers = b"".join((10**12 + number * number).to_bytes(8, "little") for number in range(20_000))
+    chunks = [numbers + b"odd", text(PIECE_BYTES + 3), bytes(100_000), numbers[:7], numbers[:9], os.urandom(50_000)]
+    payloads = encoded(engine, Task(CodecId.TYPED, parameters=pack_filter(wanted)), chunks)
+    pairs = zip(payloads, chunks, strict=True)
+    assert chunks == [decode_payload(CodecId.TYPED, payload, len(chunk)) for payload, chunk in pairs]
+    assert len(payloads[2]) < 500  # zeros, once for each plane of the widest filter
+
+
+def test_typed_needs_a_compiler(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without NVRTC everything else serves all the same."""
+    monkeypatch.setattr(DeviceArray, "__array_ufunc__", None)
+    engine = NvcompEngine(0, cuda.cupy, cuda.nvcomp, "fake")
+    assert (False, True) == (CodecId.TYPED in engine.encodes, CodecId.CPU_ZSTD in engine.encodes)
 
 
 @pytest.mark.parametrize(("width", "number"), [(0, 1), (1, 1), (2, 2), (4, 3), (8, 4)])

@@ -14,6 +14,7 @@ import pytest
 from s4gw.gpu import nvcomp as adapter
 from s4gw.gpu import nvml
 from s4gw.gpu.engine import EngineUnavailable
+from tests.gpu.fake_cuda import DeviceArray
 
 pynvml = pytest.importorskip("pynvml", reason="NOT RUN: s4gw[gpu] is not installed")
 cupy: Any = pytest.importorskip("cupy", reason="NOT RUN: s4gw[gpu] is not installed")
@@ -76,6 +77,14 @@ def test_signatures_have_the_arguments_that_are_given() -> None:
     assert (1, 2) == (int(runtime.memcpyHostToDevice), int(runtime.memcpyDeviceToHost))
     assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
     assert "non_blocking" in str(inspect.getdoc(cupy.cuda.Stream))
+
+
+def test_arrays_have_what_the_transforms_use() -> None:
+    """Numpy's functions hand over to cupy's, under these names and options."""
+    assert "bitorder" in cupy.packbits.__doc__
+    assert all(callable(getattr(cupy, function.__name__)) for function in DeviceArray.HANDED_OVER)
+    methods = {"view", "reshape", "copy", "min", "max", "byteswap", "astype", "__array_function__", "__array_ufunc__"}
+    assert methods | {"T", "size", "dtype", "data"} <= set(dir(cupy.ndarray))
 
 
 @pytest.mark.skipif(has_device(), reason="a GPU is at hand: see `s4gw gpu check`")
