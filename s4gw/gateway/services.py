@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from s4gw.auth import CredentialStore
     from s4gw.backends.base import Backend
-    from s4gw.gateway.middleware.authorization import PolicyAuthorizer
     from s4gw.objects import Objects
     from s4gw.observability import Metrics
     from s4gw.settings import Settings
+
+
+class Authorizer(Protocol):
+    """Decides on every operation: `gateway.middleware.authorization.PolicyAuthorizer`."""
+
+    def authorize(  # noqa: PLR0913 - who asks for what, on what, under which headers
+        self,
+        req: Any,
+        operation: str,
+        bucket: str,
+        key: str,
+        version_id: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Return when *operation* is allowed to the sender of *req*, an `S3Request`. Raises: AccessDenied ..."""
 
 
 class Delegate(Protocol):
@@ -41,7 +56,7 @@ class Services:
     backend: Backend
     objects: Objects
     credentials: CredentialStore
-    authorizer: PolicyAuthorizer
+    authorizer: Authorizer
     metrics: Metrics
     upstream: Delegate | None = None
     """Where another S3 service keeps the objects; None: the gateway itself does."""

@@ -68,7 +68,7 @@ class Gateway:
         self.lines = io.StringIO()
         log.configure("json", self.lines)
         services = make_services(Settings(data_dir=Path("unused"), **settings))
-        self.services = replace(services, authorizer=AllowAll())  # type: ignore[arg-type] # a stand-in
+        self.services = replace(services, authorizer=AllowAll())
         self.app = create_app(self.services, {"GetObject": resource, "HeadObject": resource})
 
     def get(self, target: str = "/bucket/key", *, method: str = "GET", port: int = 8014, **headers: str) -> Answer:
@@ -287,7 +287,7 @@ def test_no_operation_is_reached_without_authentication_and_authorization() -> N
             calls.append(str(arguments[1]))
             raise NoSuchKey
 
-    services = replace(make_services(), authorizer=Refuse())  # type: ignore[arg-type] # a stand-in
+    services = replace(make_services(), authorizer=Refuse())
     resources = {name: raising(AssertionError("reached")) for name in operation.ROUTED}
     app = create_app(services, resources)
     for (method, scope, marker), rows in operation.TABLE.items():
