@@ -158,6 +158,19 @@ def test_configuration_is_the_upstreams(s3: Any, store: Upstream, bucket: str) -
     )
 
 
+def test_reads_cost_what_they_must(s3: Any, proxy: FaultProxy, bucket: str) -> None:
+    """A ranged GET: two requests to the upstream while nothing is known of the object, then one."""
+    s3.put_object(Bucket=bucket, Key="big", Body=os.urandom(2 * MIB) + LOG_LINES * 4)
+    s3.upload_fileobj(io.BytesIO(LOG_LINES * 12), bucket, "multi", Config=PARTED)
+    counts = []
+    for key in ("big", "multi"):
+        for _ in range(2):
+            proxy.forget()
+            s3.get_object(Bucket=bucket, Key=key, Range="bytes=2000000-2065535")["Body"].read()
+            counts.append(sum(proxy.count().values()))
+    assert ([2, 1], [1, 1]) == (counts[:2], counts[2:])  # the second is stored in less than one look
+
+
 def test_the_log_ties_both_sides_together(front: Gateway, s3: Any, store: Upstream, bucket: str) -> None:
     """The request line names the ids that the upstream gave; clients see neither these nor its host."""
     answer = s3.put_object(Bucket=bucket, Key="k", Body=b"x")
@@ -307,27 +320,32 @@ def test_the_data_directory_holds_no_objects(front: Gateway, s3: Any, bucket: st
 
 
 def test_a_second_user_by_policy(tmp_path: Path, store: Upstream) -> None:
-    """The gateway-wide policy is what lets others in."""
-    statements = [
-        {"Effect": "Allow", "Principal": {"AWS": MAIN.name}, "Action": "s3:*", "Resource": "*"},
-        {
-            "Effect": "Allow",
-            "Principal": {"AWS": ALT.name},
-            "Action": "s3:GetObject",
-            "Resource": "arn:aws:s3:::shared/*",
-        },
-    ]
+    """The gateway-wide policy is what lets others in; its conditions see the tags that the upstream keeps."""
+    everywhere = {"Effect": "Allow", "Principal": {"AWS": MAIN.name}, "Action": "s3:*", "Resource": "*"}
+    shared = {"Principal": {"AWS": ALT.name}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shared/*"}
+    tagged = {"Condition": {"StringEquals": {"s3:ExistingObjectTag/for": "one"}}}
+    statements = [everywhere, {"Effect": "Allow"} | shared, {"Effect": "Deny"} | shared | tagged]
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": statements}))
     with upstreams.in_front(tmp_path / "gw", store, "--workers", "1", "--policy", str(policy)) as gateway:
         owner, other = gateway.client(), gateway.client(ALT)
         owner.create_bucket(Bucket="shared")
         owner.put_object(Bucket="shared", Key="k", Body=b"for both")
+        owner.put_object(Bucket="shared", Key="tagged", Body=b"for one", Tagging="for=one")
         got = other.get_object(Bucket="shared", Key="k")["Body"].read()
-        with pytest.raises(ClientError) as caught:
-            other.put_object(Bucket="shared", Key="k", Body=b"mine")
-        names = gateway.get("/shared/k")[0]
-    assert (b"for both", (403, "AccessDenied"), 403) == (got, code_of(caught), names)
+        refused = []
+        asked: tuple[tuple[Any, dict[str, Any]], ...] = (
+            (other.put_object, {"Key": "k", "Body": b"mine"}),
+            (other.get_object, {"Key": "tagged"}),
+            (other.get_object_acl, {"Key": "k"}),
+        )
+        for ask, params in asked:
+            with pytest.raises(ClientError) as caught:
+                ask(Bucket="shared", **params)
+            refused.append(code_of(caught))
+        owners = owner.get_object(Bucket="shared", Key="tagged")["Body"].read()
+        anonymous = gateway.get("/shared/k")[0]
+    assert (b"for both", [(403, "AccessDenied")] * 3, b"for one", 403) == (got, refused, owners, anonymous)
 
 
 def test_it_starts_while_the_upstream_is_down(tmp_path: Path, store: Upstream) -> None:

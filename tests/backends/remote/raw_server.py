@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 CLOSE: Final = b""
 """Instead of an answer: close the connection."""
 TIMEOUT_S: Final = 10.0
+CERTIFICATE: Final = Path(__file__).parent / "tls.pem"
+"""A key that is no secret, and its certificate: for 127.0.0.1 and localhost, valid for a hundred years."""
+CA: Final = Path(__file__).parent / "ca.pem"
 
 
 @dataclass
@@ -33,6 +38,7 @@ class RawServer:
     answers: list[bytes]
     url: str = ""
     seen: list[Request] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def serve(self, listener: socket.socket) -> None:
         """Take connections until the listener is closed."""
@@ -47,6 +53,12 @@ class RawServer:
 
     def _talk(self, sock: socket.socket, number: int) -> None:
         sock.settimeout(TIMEOUT_S)
+        if self.tls is not None:
+            try:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            except OSError:  # a client that does not trust us
+                sock.close()
+                return
         with sock, contextlib.suppress(OSError), sock.makefile("rb") as file:
             while line := file.readline():
                 method, target, _ = line.decode().split()
@@ -67,10 +79,13 @@ class RawServer:
 
 
 @contextlib.contextmanager
-def raw_server(answers: list[bytes]) -> Iterator[RawServer]:
-    """Serve *answers*, one for each request."""
+def raw_server(answers: list[bytes], *, tls: bool = False) -> Iterator[RawServer]:
+    """Serve *answers*, one for each request; with *tls*, under a certificate that `CA` has signed."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = RawServer(answers, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    server = RawServer(answers, f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
+    if tls:
+        server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.tls.load_cert_chain(CERTIFICATE)
     thread = threading.Thread(target=server.serve, args=(listener,), daemon=True)
     thread.start()
     try:

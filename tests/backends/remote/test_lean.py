@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from s4gw.auth import AuthRequest, CredentialStore, authenticate
 from s4gw.backends.remote import Answered, Upstream, UpstreamSettings, UpstreamUnavailable
+from s4gw.backends.remote.lean import Lean, LeanKeys
 from s4gw.backends.remote.wire import HEADERS_MAX
 from s4gw.s3 import errors
-from tests.backends.remote.raw_server import CLOSE, RawServer, Request, answer, raw_server
+from tests.backends.remote.kit import ENDPOINT
+from tests.backends.remote.raw_server import CA, CLOSE, RawServer, Request, answer, raw_server
 from tests.gateway.kit import ALICE
 
 THERE = answer(x_amz_request_id="UP1", etag='"e"')
@@ -268,3 +272,81 @@ def test_a_proxy_is_boto3s_matter(monkeypatch: pytest.MonkeyPatch) -> None:
         proxied.close()
         direct.close()
     assert [True, False] == [by_boto3(request) for request in server.seen]
+
+
+@pytest.mark.parametrize("lean", [True, False])
+def test_over_tls_the_certificate_is_checked(lean: bool) -> None:
+    """By the bundle that is named; without it, nothing is sent. Bodies are not hashed for the signature."""
+    with raw_server([THERE] * 2, tls=True) as server:
+        trusting, _ = upstream_of(server, lean=lean, verify=str(CA), attempts=1)
+        trusting.call("PutObject", Bucket="b-1", Key="k", Body=b"x")
+        trusting.close()
+        (request,) = server.seen
+        doubting, _ = upstream_of(server, lean=lean, attempts=1)
+        with pytest.raises(UpstreamUnavailable) as caught:
+            doubting.call("PutObject", Bucket="b-1", Key="k", Body=b"x")
+        doubting.close()
+    assert ("UNSIGNED-PAYLOAD", not lean, 1) == (
+        dict(request.headers)["x-amz-content-sha256"],
+        by_boto3(request),
+        len(server.seen),
+    )
+    assert 503 == caught.value.status
+
+
+@dataclass
+class Captured:
+    """A pool that keeps requests instead of sending them."""
+
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def request(self, host: str, _method: str, head: bytes, _body: bytes) -> Any:
+        lines = head.decode().splitlines()
+        sent = next(line for line in lines if line.startswith("host: "))
+        self.asked.append((host, f"{lines[0]} {sent}"))
+        raise OSError
+
+
+@pytest.mark.parametrize(
+    ("virtual", "expected"),
+    [
+        (False, ("s3.example.com", "GET /base/b-1/a%20b HTTP/1.1 host: s3.example.com:8443")),
+        (True, ("b-1.s3.example.com", "GET /base/a%20b HTTP/1.1 host: b-1.s3.example.com:8443")),
+    ],
+)
+def test_the_bucket_stands_where_it_is_to(virtual: bool, expected: tuple[str, str]) -> None:
+    """In the path, or in the host name that is connected to, checked and signed for."""
+    pool: Any = Captured()
+    lean = Lean(
+        "https://s3.example.com:8443/base/",
+        pool,
+        region="eu-1",
+        virtual=virtual,
+        sign_payload=False,
+        keys=lambda: LeanKeys("AK", "SK", None),
+    )
+    with pytest.raises(OSError):
+        lean.call("GetObject", {"Bucket": "b-1", "Key": "a b"})
+    assert [expected] == pool.asked
+
+
+def test_a_session_token_goes_along() -> None:
+    """Credentials of a role have one; it is signed."""
+    heads: list[str] = []
+
+    class Heads(Captured):
+        def request(self, _host: str, _method: str, head: bytes, _body: bytes) -> Any:
+            heads.append(head.decode())
+            raise OSError
+
+    pool: Any = Heads()
+    keys = iter([LeanKeys("AK1", "SK", "token-1"), LeanKeys("AK2", "SK", "token-2")])
+    lean = Lean(ENDPOINT, pool, region="eu-1", virtual=False, sign_payload=False, keys=lambda: next(keys))
+    for _ in range(2):
+        with pytest.raises(OSError):
+            lean.call("HeadObject", {"Bucket": "b-1", "Key": "k"})
+    signed = [re.search(r"Credential=(\w+)/\d+/eu-1/s3/aws4_request, SignedHeaders=([\w;-]+)", head) for head in heads]
+    assert [("AK1", True), ("AK2", True)] == [
+        (found.group(1), "x-amz-security-token" in found.group(2)) for found in signed if found is not None
+    ]
+    assert ["token-1" in heads[0], "token-2" in heads[1]] == [True, True]
