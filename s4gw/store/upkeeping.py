@@ -98,8 +98,13 @@ def stats(data_dir: Path) -> StoreStats:
 
 
 def pause(data_dir: Path) -> None:
-    """Let compaction and scrubbing rest, the running one too."""
+    """Let compaction, scrubbing and lifecycle passes rest, the running ones too."""
     (data_dir / PAUSE_FILE).touch(mode=0o600)
+
+
+def is_paused(data_dir: Path) -> bool:
+    """Whether they are to rest."""
+    return (data_dir / PAUSE_FILE).exists()
 
 
 def resume(data_dir: Path) -> None:

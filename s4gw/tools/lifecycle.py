@@ -21,7 +21,7 @@ from s4gw.gateway.chores import PASSES_PER_DAY
 from s4gw.observability import get_logger, log
 from s4gw.s3.errors import S3Error
 from s4gw.settings import LIFECYCLE_DAY_S, SettingsError
-from s4gw.store import StoreError
+from s4gw.store import StoreError, upkeeping
 
 if TYPE_CHECKING:
     from s4gw.tools.parsers import Subparsers
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 OK: Final = 0
 FAILED: Final = 3
 SHORTEST_WAIT_S: Final = 0.5
+BREATH_S: Final = 0.02
+"""Between two batches: leaves the committer to the clients, and still removes some thousand versions a second."""
 STAYS_BELOW_S: Final = 60.0
 """With passes closer than this the process stays: starting it each time would cost more than the pass."""
 
@@ -75,11 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _watch(data_dir: Path, day_s: float) -> int:
     """Pass after pass while storaged lives, which is while standard input does; one only, when passes are rare."""
     wait_s = max(day_s / PASSES_PER_DAY, SHORTEST_WAIT_S)
+
+    def stop() -> bool:
+        return _storaged_ended(BREATH_S) or upkeeping.is_paused(data_dir)
+
     backend = EmbeddedBackend(data_dir, parent_pid=0)
     try:
         while True:
-            work = Pass(backend, now_ms=_now_ms(), day_ms=int(day_s * 1000), stop=lambda: _storaged_ended(0))
-            _log(work.run())
+            if not upkeeping.is_paused(data_dir):
+                _log(Pass(backend, now_ms=_now_ms(), day_ms=int(day_s * 1000), stop=stop).run())
             if wait_s >= STAYS_BELOW_S or _storaged_ended(wait_s):
                 return OK
     except S3Error:

@@ -68,6 +68,27 @@ def test_rules_are_carried_out(hasty: Gateway) -> None:
     assert "NoSuchLifecycleConfiguration" == caught.value.response["Error"]["Code"]
 
 
+def test_passes_rest_while_upkeep_is_paused(hasty: Gateway) -> None:
+    """And go on when it is resumed."""
+    s3 = hasty.client()
+    s3.create_bucket(Bucket="paused")
+    past = rules({"ID": "r", "Expiration": {"Date": datetime(2020, 1, 1, tzinfo=UTC)}})
+    s3.put_bucket_lifecycle_configuration(Bucket="paused", LifecycleConfiguration=past)
+
+    def store(action: str) -> None:
+        command = [str(Path(BIN) / "s4gw"), "store", action, "--data-dir", str(hasty.folder / "data")]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    def there() -> bool:
+        return bool(s3.list_objects_v2(Bucket="paused")["KeyCount"])
+
+    store("pause")
+    s3.put_object(Bucket="paused", Key="k", Body=b"x")
+    gone_early = wait_until(lambda: not there(), 2)
+    store("resume")
+    assert (False, True) == (gone_early, wait_until(lambda: not there()))
+
+
 def test_the_command_beside_a_gateway(s3: Any, gateway: Gateway, bucket: str) -> None:
     """A dry run tells and does nothing; a run does it, through the committer of the gateway that serves."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.live.gateway import Gateway
+from tests.live.gateway import ALT, Gateway
 
 UNTIL = datetime(2140, 1, 1, tzinfo=UTC)
 LOCKS: dict[str, dict[str, Any]] = {
@@ -81,6 +82,26 @@ def test_no_path_gets_round_a_lock(s3: Any, alt_s3: Any, locking: str, lock: str
     got = s3.get_object(Bucket=locking, Key="k", VersionId=version)
     assert data == got["Body"].read()
     assert LOCKS[lock] == {name: got[name] for name in LOCKS[lock]}
+
+
+def test_a_bypass_takes_its_own_permission(s3: Any, alt_s3: Any, locking: str) -> None:
+    """Whoever may remove versions may not go against GOVERNANCE until a policy says so."""
+    version = s3.put_object(Bucket=locking, Key="k", Body=b"x", **LOCKS["governance"])["VersionId"]
+    named = {"Bucket": locking, "Key": "k", "VersionId": version, "BypassGovernanceRetention": True}
+    outcomes = []
+    for actions in (["s3:DeleteObjectVersion"], ["s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"]):
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"AWS": ALT.owner_id},
+            "Action": actions,
+            "Resource": f"arn:aws:s3:::{locking}/*",
+        }
+        s3.put_bucket_policy(Bucket=locking, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+        try:
+            outcomes.append(alt_s3.delete_object(**named)["ResponseMetadata"]["HTTPStatusCode"])
+        except ClientError as error:
+            outcomes.append(error.response["Error"]["Code"])
+    assert ["AccessDenied", 204] == outcomes
 
 
 def test_a_form_locks_what_it_uploads(s3: Any, gateway: Gateway, locking: str) -> None:
