@@ -123,17 +123,11 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
 
     def _empty(self, bucket: str) -> bool:
         """Remove what clients do not see, if they see nothing. Returns: whether that is so."""
-        marker: dict[str, Any] = {}
-        while True:
-            page = self.call("ListObjectVersions", Bucket=bucket, **marker)
-            found = [*(page.get("Versions") or ()), *(page.get("DeleteMarkers") or ())]
-            if not all(is_reserved(entry["Key"]) for entry in found):
-                return False
-            for entry in found:
-                self.call("DeleteObject", Bucket=bucket, Key=entry["Key"], VersionId=entry.get("VersionId"))
-            if not page.get("IsTruncated"):
-                return True
-            marker = {"KeyMarker": page.get("NextKeyMarker"), "VersionIdMarker": page.get("NextVersionIdMarker")}
+        # Looked at as a whole first: dictionaries and staged parts of a bucket that stays must stay, too.
+        if self.list_versions(bucket, limit=1).objects:
+            return False
+        self.discard(bucket, [item for item in self.listed_versions(bucket, "") if is_reserved(item["Key"])])
+        return True
 
     # -- objects --------------------------------------------------------------------------------------------------
     def delete_objects(self, bucket: str, targets: Sequence[DeleteTarget]) -> Sequence[Deleted | Exception]:

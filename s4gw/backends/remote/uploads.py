@@ -327,8 +327,9 @@ def now_ms() -> int:
 
 
 def _version_of(item: Mapping[str, Any]) -> dict[str, str]:
+    """Of what was listed by versions; the null version has to be named as well, or a marker would hide it."""
     version_id = item.get("VersionId")
-    return {} if version_id in (None, "", NULL_VERSION) else {"VersionId": str(version_id)}
+    return {"VersionId": str(version_id)} if version_id else {}
 
 
 def _keep_newest(parts: dict[int, StagedPart], part: StagedPart | None) -> None:
