@@ -6,7 +6,7 @@ DATA   ?= data
 SOURCES := s4gw tests conf scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu test-large check format lint types layers live soak bench dist clean
+.PHONY: help run test test-gpu test-large check format lint types layers live soak soak-store bench bench-store dist clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,12 @@ live: $(VENV)/.installed-dev .venv-s3fs/.installed ## only the tests against rea
 
 soak: $(VENV)/.installed-dev ## ten minutes of mixed load, then leak and integrity checks (SOAK="--seconds 60")
 	$(BIN)/python scripts/soak/soak.py $(SOAK)
+
+soak-store: $(VENV)/.installed-dev ## an hour of power cuts, failing writes and kills of the store (SOAK="--seconds 600")
+	$(BIN)/python -m tests.crash.soak $(SOAK)
+
+bench-store: $(VENV)/.installed-dev ## listings over a million keys, start and memory of storaged
+	$(BIN)/python scripts/soak/scale.py $(BENCH)
 
 bench: $(VENV)/.installed-bench ## against SeaweedFS and rclone on this machine; table and plot in bench-out/
 	$(BIN)/python scripts/soak/bench.py $(BENCH)

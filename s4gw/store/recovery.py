@@ -71,9 +71,9 @@ def recover(data_dir: Path) -> None:
         begun = _begun(data_dir, volume)
         if volume and (not begun or begun[0].volume != volume):
             raise DataDirError(f"volume {volume} is missing")
-        if not volume and begun:
+        if not volume and any(_size(data_dir, header.volume) > VOLUME_HEADER.size for header in begun):
             raise DataDirError("volumes without an index: rebuild it")
-        if len(begun) != 1 or _size(data_dir, volume) > max(end, VOLUME_HEADER.size):
+        if not volume or len(begun) != 1 or _size(data_dir, volume) > max(end, VOLUME_HEADER.size):
             if volume:
                 last_seq = _replay_tail(connection, data_dir, begun, max(end, VOLUME_HEADER.size))
             start_volume(connection, data_dir, last_seq)

@@ -1,0 +1,33 @@
+"""After a power cut at any moment, and after any failing write: what was answered is there, the rest whole or absent.
+
+These are the short forms; `make soak-store` goes on with other seeds for as long as it is told.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tests.crash.rounds import kill_round
+from tests.crash.workload import failing_write, power_cuts
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_power_cuts(tmp_path: Path, seed: int) -> None:
+    """With puts, deletes, multipart, deduplication, checkpoints, compaction, snapshots and scrubbing under way."""
+    assert 12 == power_cuts(tmp_path, seed, steps=40, images=12)
+
+
+@pytest.mark.parametrize("failure", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+def test_failing_writes(tmp_path: Path, failure: int) -> None:
+    """Of volumes, of the index and of its log, and every kind of flush; each once, and the store goes on."""
+    hits = [failing_write(tmp_path, seed, fail_at, failure, steps=20) for seed, fail_at in enumerate(range(0, 60, 9))]
+    assert all(hits)
+
+
+def test_kills(tmp_path: Path) -> None:
+    """Of writers, of storaged and of compaction, under load."""
+    counts = kill_round(tmp_path / "data", 1, seconds=4)
+    assert min(counts.values()) > 0
