@@ -55,7 +55,7 @@ test-large: $(VENV)/.installed-dev ## the tests with objects of several GiB (nee
 	$(BIN)/python -m pytest -m large --timeout 1800 $(ARGS)
 
 test-upstreams: $(VENV)/.installed-upstreams .venv-s3fs/.installed ## every client through a gateway in front of S4GW and SeaweedFS
-	$(BIN)/python -m pytest -m upstreams $(ARGS)
+	$(BIN)/python -m pytest -m "upstreams and not large" $(ARGS)
 	$(BIN)/python -m pytest tests/live/test_upstream_kinds.py $(ARGS)
 
 check: format lint types layers test ## the gate: all of the below and the tests

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -156,6 +158,31 @@ def test_configuration_is_the_upstreams(s3: Any, store: Upstream, bucket: str) -
         s3.get_bucket_versioning(Bucket=bucket)["Status"],
         s3.get_bucket_tagging(Bucket=bucket)["TagSet"],
     )
+
+
+def test_browsers_are_answered_by_the_upstreams_rules(front: Gateway, s3: Any, store: Upstream, bucket: str) -> None:
+    """They talk to the gateway, so it has to know the rules; set through it or past it."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+
+    def allowed() -> tuple[str | None, int]:
+        asking = {"Origin": "https://a.example"}
+        with urllib.request.urlopen(urllib.request.Request(url, headers=asking), timeout=30) as answer:
+            origin = answer.headers.get("Access-Control-Allow-Origin")
+        before = urllib.request.Request(
+            url, method="OPTIONS", headers=asking | {"Access-Control-Request-Method": "GET"}
+        )
+        try:
+            with urllib.request.urlopen(before, timeout=30) as answer:
+                return origin, answer.status
+        except urllib.error.HTTPError as error:
+            return origin, error.code
+
+    without = allowed()
+    rules = {"CORSRules": [{"AllowedOrigins": ["https://a.example"], "AllowedMethods": ["GET"]}]}
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration=rules)
+    there = store.client().get_bucket_cors(Bucket=bucket)["CORSRules"]
+    assert ((None, 403), rules["CORSRules"], ("https://a.example", 200)) == (without, there, allowed())
 
 
 def test_reads_cost_what_they_must(s3: Any, proxy: FaultProxy, bucket: str) -> None:

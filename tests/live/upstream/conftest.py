@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,4 +29,15 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         upstreams.SERVERS[request.param](folder / request.param) as upstream,
         upstreams.in_front(folder / "front", upstream) as running,
     ):
+        yield running
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway in front of an empty one of ours, with a bucket for what is large."""
+    with (
+        upstreams.s4gw(tmp_path / "up", "--codec", "passthrough") as upstream,
+        upstreams.in_front(tmp_path / "front", upstream) as running,
+    ):
+        running.client().create_bucket(Bucket="large")
         yield running
