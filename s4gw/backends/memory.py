@@ -247,7 +247,8 @@ class MemoryBackend(MemoryMultipart, NearBackend):
 
     def _expire(self, row: BucketRow, expiry: Expiry) -> bool | Exception:
         wanted, versions = expiry.version, row.keys.get(expiry.version.key, [])
-        place = next((n for n, version in enumerate(versions) if version.body is wanted.body), None)
+        same = (wanted.version_id, wanted.modified_ms)
+        place = next((n for n, v in enumerate(versions) if (v.version_id, v.modified_ms) == same), None)
         noncurrent = expiry.action is Action.REMOVE
         if place is None or (place > 0) != noncurrent:
             return False
