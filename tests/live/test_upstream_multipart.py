@@ -171,6 +171,27 @@ def test_second_listing_costs_no_look(s3: Any, store: Upstream, proxy: FaultProx
 
 
 @pytest.mark.clients
+@pytest.mark.parametrize("name", ["rclone", pytest.param("seaweedfs", marks=pytest.mark.upstreams)])
+def test_other_servers_as_upstream(tmp_path: Path, name: str) -> None:
+    """One takes a request to copy a part for an empty one (rclone), one copies: the object is the same."""
+    data = os.urandom(20 * MIB) + b"".join(datasets.nginx(12 * MIB))
+    with upstreams.SERVERS[name](tmp_path / "up") as upstream, upstreams.in_front(tmp_path / "gw", upstream) as gateway:
+        client = gateway.client()
+        client.create_bucket(Bucket="bucket")
+        client.upload_fileobj(io.BytesIO(data), "bucket", "k", Config=PARTED)
+        back = client.get_object(Bucket="bucket", Key="k")["Body"].read()
+        stored = {one["Key"]: one["Size"] for one in upstream.client().list_objects_v2(Bucket="bucket")["Contents"]}
+        listed = client.list_objects_v2(Bucket="bucket")["Contents"]
+        again = client.create_multipart_upload(Bucket="bucket", Key="k")["UploadId"]
+        client.upload_part(Bucket="bucket", Key="k", UploadId=again, PartNumber=1, Body=b"x")
+        client.abort_multipart_upload(Bucket="bucket", Key="k", UploadId=again)
+        client.delete_object(Bucket="bucket", Key="k")
+        client.delete_bucket(Bucket="bucket")
+    assert (True, [("k", len(data))]) == (data == back, [(one["Key"], one["Size"]) for one in listed])
+    assert (["done", "k"], True) == (sorted(key.rpartition("/")[2] for key in stored), stored["k"] < 21 * MIB)
+
+
+@pytest.mark.clients
 @pytest.mark.parametrize("count", [200, pytest.param(5000, marks=pytest.mark.large)])
 def test_second_sync_and_check_find_no_difference(
     front: Gateway, proxy: FaultProxy, bucket: str, tmp_path: Path, count: int
