@@ -12,7 +12,7 @@ import msgspec
 from s4gw.store import snapshot
 from s4gw.store.agreement import disagreements
 from s4gw.store.errors import RecordDamaged
-from s4gw.store.layout import NO_LIMIT, RecordKind, volume_path
+from s4gw.store.layout import NO_LIMIT, VOLUME_HEADER, RecordKind, volume_path
 from s4gw.store.lock import FileLock
 from s4gw.store.ops import Journal
 from s4gw.store.recovery import volume_ids
@@ -85,8 +85,8 @@ class _Check:
             if state not in ("deleting", "gone"):
                 self._volume(volume)
         for volume in volume_ids(self.data_dir):
-            if volume not in known and volume < max(known, default=0):
-                self.found.add(f"volume {volume} is not in the index; it holds nothing that is needed")
+            if volume not in known and volume_path(self.data_dir, volume).stat().st_size > VOLUME_HEADER.size:
+                self.found.add(f"volume {volume} is not in the index")
         for volume, offset, reason in fetch(self.connection, "SELECT volume, offset, reason FROM damaged"):
             self.found.add(f"volume {volume} offset {offset}: {reason} (found earlier)")
         self._journal()

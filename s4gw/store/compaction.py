@@ -21,7 +21,7 @@ from s4gw.store.pins import Claim
 from s4gw.store.schema import fetch
 from s4gw.store.snapshotting import take_snapshot
 from s4gw.store.upkeep import Filler, Upkeep
-from s4gw.store.usage import Plan, Policy, make_plan, read_usage
+from s4gw.store.usage import Plan, Policy, make_plan, read_usage, unused_volumes
 from s4gw.store.volume import Extent, VolumeReader, sync_dir
 from s4gw.store.volume_ops import Move, Reap, Relocate, Scrubbed, VolumeDrop, VolumeGone, VolumeSeal
 from s4gw.store.walk import Found, Walk
@@ -115,6 +115,8 @@ class Compactor:
             self._run.pace.wait(self._move_grace_s)
         for (volume,) in leaving:
             self._remove(volume)
+        for volume in unused_volumes(self._run.connection, self._run.data_dir):
+            volume_path(self._run.data_dir, volume).unlink()
 
     def _reap(self) -> None:
         """Forget extents without a reference whose time has come."""

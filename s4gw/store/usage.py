@@ -9,6 +9,7 @@ import apsw
 import msgspec
 
 from s4gw.store.layout import BLOCK_BYTES, RECORD_HEADER, VOLUME_HEADER, volume_path
+from s4gw.store.recovery import volume_ids
 from s4gw.store.schema import fetch
 
 
@@ -135,6 +136,16 @@ def _worth(use: VolumeUse, policy: Policy) -> bool:
 
 def _cost(use: VolumeUse) -> tuple[float, int]:
     return (use.live_bytes + use.meta_bytes) / max(use.size, 1), use.volume
+
+
+def unused_volumes(connection: apsw.Connection, data_dir: Path) -> list[int]:
+    """Volumes that were made and never came into use, since their maker died."""
+    known = {volume for (volume,) in fetch(connection, "SELECT id FROM volumes")}
+    return [
+        volume
+        for volume in volume_ids(data_dir)
+        if volume not in known and volume < max(known, default=0) and _size(data_dir, volume) <= VOLUME_HEADER.size
+    ]
 
 
 class StoreStats(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ WRITERS = 2
 KEYS = 10
 GONE = -1
 PAUSES_S = (0.02, 0.25)
+SETTLE_S = 0.5
 
 
 def body_of(key: str, number: int) -> bytes:
@@ -62,7 +63,9 @@ def kill_round(data_dir: Path, seed: int, *, seconds: float) -> dict[str, int]:
         compactor.wait()
         with suppress(ProcessLookupError, ValueError):
             os.kill(int((data_dir / COMMITTER_LOCK).read_text()), signal.SIGKILL)
-    FileLock(data_dir / COMMITTER_LOCK, wait=True).release()
+    for _ in range(2):  # one that was being started for a process killed by now ends by itself
+        FileLock(data_dir / COMMITTER_LOCK, wait=True).release()
+        time.sleep(SETTLE_S)
     counts["answered"] = _judge(data_dir, reports)
     return counts
 
