@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from s4gw.checksum import Buffer
-from s4gw.codec import estimate, hint, transform, typed, zstd
+from s4gw.codec import estimate, hint, pco, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter
 from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, spread, trial_level, trial_sample
 from s4gw.codec.layout import CodecId, PcoType, TypedFilter
@@ -37,6 +37,7 @@ _CLEARLY_PERCENT: Final = 85
 _TIE_PERCENT: Final = 102
 _LEVELS: Final = (1, 3)
 _CLOSER_CANDIDATES: Final = 3
+_HOPEFUL_PERCENT: Final = 115
 _UNEVEN: Final = 3  # one sample takes so many times what another takes: several kinds of bytes
 _NOTHING: Final = 128  # bytes; what samples of nearly nothing take says little
 _GLANCE_BYTES: Final = 4096
@@ -61,7 +62,7 @@ CANDIDATES: Final = (
 FLOATS: Final = {Choice(CodecId.PCO, 0, Column(kind)): kind for kind in (PcoType.F64, PcoType.F32)}
 """The same where samples look like it: decimal floats look like noise to everything else."""
 
-_GLANCES: Final = (ZSTD, _typed(TypedFilter.PLANES, 8), _typed(TypedFilter.PLANES, 4))
+_GLANCES: Final = (ZSTD, _typed(TypedFilter.PLANES, 4))
 
 # what decodes slower must be smaller by this much to be chosen, in percent of its size
 _WEIGHTS: Final[Mapping[TypedFilter, int]] = {
@@ -100,19 +101,22 @@ class AutoDispatcher:
         return _leveled(choice, self._levels)
 
     def glance(self, choice: Choice, frame: Buffer) -> int:
-        """Permille of two small samples that *choice* would leave; 0 while zstd, or nothing, is still the thing."""
+        """Permille of a small sample that *choice* would leave; 0 while zstd, or nothing, is still the thing."""
         if choice.codec is CodecId.SEGMENTS:
             return 0  # chooses for itself
         view = memoryview(frame).cast("B")
         middle = len(view) // 2 // _ALIGNMENT * _ALIGNMENT
         pieces = [view[middle : middle + _GLANCE_BYTES]]
         size = max(1, sum(map(len, pieces)))
-        if isinstance(choice.parameters, Filter | Column):
+        if isinstance(choice.parameters, Column):  # pcodec takes too long on a few numbers; their planes tell as well
+            choice = _typed(TypedFilter.PLANES, pco.TYPES[choice.parameters.kind].itemsize)
+        if isinstance(choice.parameters, Filter):
             return _total(choice, view, pieces) * 1000 // size
         if choice.codec is not CodecId.PASSTHROUGH and estimate.is_text(pieces):
             return 0
         plain = size if choice.codec is CodecId.PASSTHROUGH else _total(ZSTD, view, pieces)
-        return 1000 * any(_total(each, view, pieces) * 100 < plain * _GLANCE_PERCENT for each in _GLANCES)
+        others = _GLANCES if choice.codec is CodecId.PASSTHROUGH else _GLANCES[1:]
+        return 1000 * any(_total(each, view, pieces) * 100 < plain * _GLANCE_PERCENT for each in others)
 
     def hinted(self, hint: str) -> Dispatcher:
         return AutoDispatcher(self._levels, hint)
@@ -184,7 +188,7 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     uneven = best is not ZSTD and max(costs[best]) > _UNEVEN * max(min(costs[best]), _NOTHING)
     if uneven or mixed * 100 < totals[best] * _SEGMENTS_PERCENT:
         winners = [min(costs, key=lambda choice: costs[choice][place]) for place in range(len(pieces))]
-        return Choice(CodecId.SEGMENTS, 1, tuple(dict.fromkeys((PLAIN, ZSTD, *winners, *_best(totals)))))
+        return Choice(CodecId.SEGMENTS, 1, tuple(dict.fromkeys((PLAIN, ZSTD, *winners, *_ranked(totals)))))
     return _closer(view, totals, [_masked(choice, view, pieces[:3]) for choice in hinted])
 
 
@@ -224,6 +228,8 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
     """Measure the best few again on larger samples, beside pcodec and what was hinted."""
     ranked = sorted(totals, key=totals.__getitem__)
     candidates = dict.fromkeys((*hinted, *_best(totals)))
+    if list(candidates) == [ZSTD]:
+        return ZSTD
     candidates[ZSTD] = None
     pieces = spread(view, _CLOSER_PIECES, _piece_bytes(view, _CLOSER_BYTES), alignment=_ALIGNMENT)
     width = _width(ranked, totals)
@@ -245,8 +251,14 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
     return best
 
 
-def _best(totals: Mapping[Choice, int]) -> list[Choice]:
+def _ranked(totals: Mapping[Choice, int]) -> list[Choice]:
     return sorted(totals, key=totals.__getitem__)[:_CLOSER_CANDIDATES]
+
+
+def _best(totals: Mapping[Choice, int]) -> list[Choice]:
+    """The few best, none much worse than the best of them."""
+    ranked = _ranked(totals)
+    return [choice for choice in ranked if totals[choice] * 100 <= totals[ranked[0]] * _HOPEFUL_PERCENT]
 
 
 def _width(ranked: Sequence[Choice], totals: Mapping[Choice, int]) -> int:

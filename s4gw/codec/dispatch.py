@@ -62,7 +62,7 @@ class Dispatcher(Protocol):
         """
 
     def glance(self, choice: Choice, frame: Buffer) -> int:
-        """Give a number for *frame*, cheaply, that stays about the same while *choice* suits what comes."""
+        """Give a number, 0 to 1000, for *frame*, cheaply, that stays about the same while *choice* suits what comes."""
 
     def hinted(self, hint: str) -> Dispatcher:
         """Give a dispatcher that tries first what a client says its bytes are, see `s4gw.codec.hint`."""
@@ -134,7 +134,7 @@ class SamplingDispatcher:
         del choice
         view = memoryview(frame).cast("B")
         middle = view[len(view) // 2 : len(view) // 2 + _PIECE_BYTES]
-        return int(len(zstd.encode(middle, _TRIAL_LEVELS[0])) * 1000 < len(middle) * _INCOMPRESSIBLE_PERMILLE)
+        return 1000 * (len(zstd.encode(middle, _TRIAL_LEVELS[0])) * 1000 < len(middle) * _INCOMPRESSIBLE_PERMILLE)
 
     def hinted(self, hint: str) -> Dispatcher:  # noqa: ARG002 - knows one codec only
         return self

@@ -10,13 +10,14 @@ from s4gw.codec.dispatch import Dispatcher
 from s4gw.codec.frame import EncodedFrame
 from s4gw.codec.layout import CodecId
 
-TRUSTED_BYTES: Final = 32 * 1024**2
-"""However well a choice does, it is made anew after this much."""
+TRUSTED_BYTES: Final = 64 * 1024**2
+"""However well a choice does, it is made anew after this much; glances and ratios see changes before."""
 DRIFT_PERCENT: Final = 6
 """A frame whose ratio differs by more from the first one's asks for a new choice."""
 GLANCE_PERCENT: Final = 40
 """Samples of a few KiB vary by themselves; what differs by more is something else."""
-
+GLANCE_SLACK: Final = 20
+"""And by so many permille of the sample: what is nearly nothing varies more."""
 DOUBTED_BYTES_MIN: Final = 64 * 1024
 """The end of a body may be a few bytes, which are not worth a choice and look like nothing."""
 
@@ -26,7 +27,7 @@ class Selection:
 
     Ask `choose` for every frame, in order, and tell `observe` what came of it, when it is known. A choice is made
     anew when a glance at the next frame says that it is of another kind, when the ratio drifts, and now and then. If
-    the same choice comes out again, the next drift has to wait for four times as many bytes.
+    the same choice comes out again, the next drift has to wait for four times as many bytes, else for half as many.
     """
 
     __slots__ = ("_choice", "_dispatcher", "_doubt", "_glance", "_made_at", "_patience", "_ratio", "_seen")
@@ -50,7 +51,7 @@ class Selection:
             before = rotated(self._choice, since)
             made = joined(before, self._dispatcher.choose(frame, size))
             confirmed = made == before or made.codec is before.codec is CodecId.SEGMENTS
-            self._make(made, frame, patience=4 * max(self._patience, since) if confirmed else 0)
+            self._make(made, frame, patience=4 * max(self._patience, since) if confirmed else since // 2)
             since = 0
         assert self._choice is not None
         self._seen += memoryview(frame).nbytes
@@ -75,4 +76,4 @@ class Selection:
         if self._doubt and since >= self._patience:
             return True
         now = self._dispatcher.glance(choice, frame)
-        return abs(now - self._glance) * 100 > self._glance * GLANCE_PERCENT
+        return abs(now - self._glance) * 100 > self._glance * GLANCE_PERCENT + 100 * GLANCE_SLACK

@@ -49,8 +49,8 @@ def run(dispatcher: Scripted, frames: list[tuple[bytes, int]]) -> list[int]:
 
 
 def test_one_choice_while_the_ratio_stays() -> None:
-    """32 MiB of one kind cost one choice."""
-    assert run(Scripted(PLAIN), [(b"\x00\x64", 500_000 + 1000 * n) for n in range(33)]) == [1] * 32 + [2]
+    """64 MiB of one kind cost one choice."""
+    assert run(Scripted(PLAIN), [(b"\x00\x64", 500_000 + 400 * n) for n in range(65)]) == [1] * 64 + [2]
 
 
 def test_drift_asks_again() -> None:
