@@ -33,7 +33,6 @@ POLL_S: Final = 0.1
 _REASONS: Final = {
     Status.FAILED: "failed",
     Status.OUT_OF_MEMORY: "out_of_memory",
-    Status.UNSUPPORTED: "failed",
     Status.CORRUPT: "corrupt",
 }
 

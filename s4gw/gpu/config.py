@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+METRICS_NAME: Final = "gpu"
+"""What the process counts under, and its successors after it."""
 BATCH_S_MAX: Final = 5.0
 """A launch of 128 MiB takes well under a second on the slowest device considered; one that hangs never ends."""
 

@@ -15,13 +15,13 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from s4gw.gpu.config import Config
+from s4gw.gpu.config import METRICS_NAME, Config
 from s4gw.gpu.engine import Engine, EngineUnavailable
 from s4gw.gpu.lane import LaneQueue
 from s4gw.gpu.protocol import ANSWER_SIZE, REQUEST_SIZE, State
 from s4gw.gpu.ring import Ring
 from s4gw.gpu.worker import Worker
-from s4gw.observability import Metrics, get_logger, log
+from s4gw.observability import Metrics, get_logger, log, share_as
 
 EXIT_UNAVAILABLE: Final = 71
 EXIT_DISABLED: Final = 72
@@ -35,6 +35,7 @@ def run(config: Config) -> int:
     except ProcessLookupError:
         return 0
     ring = Ring(config.ring)
+    share_as(METRICS_NAME)
     metrics = Metrics()
     metrics.gpu.starts.inc()
     metrics.gpu.state.set(State.STARTING)

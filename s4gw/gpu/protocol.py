@@ -122,8 +122,7 @@ class Status(IntEnum):
     """The result would not be smaller; nothing is in the slot."""
     FAILED = 3
     OUT_OF_MEMORY = 4
-    UNSUPPORTED = 5
-    CORRUPT = 6
+    CORRUPT = 5
     """Decode: the payload is damaged, in itself or on its way through the slot."""
 
 

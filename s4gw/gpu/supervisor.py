@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from s4gw.gpu.config import BATCH_S_MAX, Config
+from s4gw.gpu.config import BATCH_S_MAX, METRICS_NAME, Config
 from s4gw.gpu.protocol import State
 from s4gw.gpu.ring import Link
 from s4gw.observability import get_logger
@@ -93,10 +93,10 @@ class Supervisor:
         link: What it serves; made before any fork.
         what: The engine.
         log_format: For its log.
-        gone: Called with the process id of each worker that has ended.
+        gone: Called with the name that a worker counted under, when it has ended.
     """
 
-    def __init__(self, link: Link, what: Wanted, *, log_format: str, gone: Callable[[int], None]) -> None:
+    def __init__(self, link: Link, what: Wanted, *, log_format: str, gone: Callable[[str], None]) -> None:
         self.link = link
         self._what = what
         self._log_format = log_format
@@ -191,7 +191,7 @@ class Supervisor:
         if ring.state is State.READY:
             ring.set_state(State.STARTING, "the worker ended")
         ring.set_generation(ring.generation + 1)
-        self._gone(process.pid)
+        self._gone(METRICS_NAME)
 
     def _plan(self, now: float, pid: int, state: State) -> None:
         """Say when the next one starts, if there is to be one."""

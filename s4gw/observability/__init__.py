@@ -2,7 +2,7 @@
 
 from s4gw.observability.link import Link, begin, current
 from s4gw.observability.log import configure, get_logger, info_writer, shorten
-from s4gw.observability.metrics import Metrics, prepare_directory, worker_gone
+from s4gw.observability.metrics import Metrics, prepare_directory, share_as, worker_gone
 
 __all__ = [
     "Link",
@@ -13,6 +13,7 @@ __all__ = [
     "get_logger",
     "info_writer",
     "prepare_directory",
+    "share_as",
     "shorten",
     "worker_gone",
 ]

@@ -286,6 +286,15 @@ def prepare_directory(path: Path) -> None:
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call] # ships partial types
 
 
-def worker_gone(pid: int) -> None:
-    """Drop what only counts while the worker *pid* lives (its requests in flight)."""
+def share_as(name: str) -> None:
+    """Count under *name* instead of the process id, before any metric is made.
+
+    For a process that is restarted as often as need be: its successors go on with its files instead of adding some.
+    """
+    if MULTIPROCESS_VARIABLE in os.environ:
+        values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call] # see below
+
+
+def worker_gone(pid: int | str) -> None:
+    """Drop what only counts while the worker *pid* lives, or the process of that name (its requests in flight)."""
     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # ships partial types

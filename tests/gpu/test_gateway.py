@@ -80,6 +80,12 @@ def test_it_serves_dies_and_comes_back(sound: Gateway) -> None:
     assert wait_until(lambda: gpu_worker(sound) not in {first, None})
     assert warm(sound)
     assert 2.0 == sound.metric("s4_gpu_worker_starts_total")
+    assert 1 == len(list((sound.folder / "data" / "run" / "metrics").glob("counter_gpu*.db")))  # however often it dies
+    before = sound.workers()
+    sound.process.send_signal(signal.SIGHUP)
+    assert wait_until(lambda: len(now := sound.workers()) == WORKERS and not set(now) & set(before))
+    assert warm(sound)  # the lanes of the workers of before have gone over to their successors
+    put_all(sound, bodies[:4], "third/")
     last = gpu_worker(sound)
     assert 0 == sound.stop()
     assert not Path(f"/proc/{last}").exists()
