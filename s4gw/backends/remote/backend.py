@@ -27,6 +27,7 @@ from s4gw.backends.base import (
 from s4gw.backends.remote.base import Handle
 from s4gw.backends.remote.buckets import RULES_DOCUMENT, RULES_KEY
 from s4gw.backends.remote.copying import RemoteCopying
+from s4gw.backends.remote.delegate import Delegate
 from s4gw.backends.remote.errors import translate
 from s4gw.backends.remote.multipart import RemoteMultipart
 from s4gw.backends.remote.reading import RemoteReading
@@ -206,11 +207,12 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
         now = self.look(bucket, obj.key, handle.version_id or None)
         if not isinstance(now.body, Handle) or now.body.etag != handle.etag:
             raise NoSuchKey(Key=obj.key)
+        change = Delegate(self.upstream, self.buckets).call
         if meta.tags:
             tags = [{"Key": name, "Value": value} for name, value in meta.tags.items()]
-            self.call("PutObjectTagging", **place, Tagging={"TagSet": tags})
+            change("PutObjectTagging", **place, Tagging={"TagSet": tags})
         else:
-            self.call("DeleteObjectTagging", **place)
+            change("DeleteObjectTagging", **place)
 
 
 def _bypass(target: DeleteTarget) -> dict[str, bool]:

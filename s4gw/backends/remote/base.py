@@ -76,6 +76,12 @@ class Handle:
             params["VersionId"] = self.version_id
         return params
 
+    def check(self, response: Mapping[str, Any]) -> None:
+        """Hold an answer against the object. Raises: ObjectChanged; some servers do not heed If-Match."""
+        etag = str(response.get("ETag") or "").strip('"')
+        if self.etag and etag != self.etag:
+            raise ObjectChanged
+
     def without_tail(self) -> Handle:
         """The same, holding none of the body."""
         return replace(self, tail=b"")
@@ -159,6 +165,8 @@ class RemoteBase:
             tail: The end of its body, where that came along.
         """
         stored = stored_meta.read(response, stored_size)
+        if version_id not in (None, NULL_VERSION, stored.version_id):
+            raise NoSuchVersion(Key=key, VersionId=version_id or "")  # a server without versions takes any id
         handle = Handle(
             bucket,
             key,
@@ -247,9 +255,12 @@ class RemoteBase:
             try:
                 response = self.call("GetObject", **handle.named, Range=f"bytes={start}-{end - 1}")
                 with response["Body"] as body:
+                    handle.check(response)
                     data: bytes = body.read()
             except (PreconditionFailed, NoSuchKey, NoSuchVersion, InvalidRange) as error:
                 raise ObjectChanged from error
+            except ObjectChanged:
+                raise
             except ServiceUnavailable:
                 if attempt == READ_ATTEMPTS - 1:
                     raise

@@ -62,8 +62,12 @@ class RemoteCopying(RemoteWriting):
             if self._went_away(source_bucket, source, handle):
                 raise NoSuchKey(Key=source.key) from error
             raise
+        etag = str(answer.get("ETag") or "").strip('"')
+        if etag != handle.etag and self._went_away(source_bucket, source, handle):
+            # SECURITY: a server that does not heed the condition has copied other bytes under these facts
+            self.call("DeleteObject", Bucket=bucket, Key=key, VersionId=answer.get("VersionId"))
+            raise NoSuchKey(Key=source.key)
         if plain:
-            etag = str(answer.get("ETag", "")).strip('"')
             facts = msgspec.structs.replace(facts, etag=etag or facts.etag)
         return self.written(bucket, key, answer, facts=facts, meta=meta)
 

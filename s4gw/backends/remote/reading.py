@@ -187,6 +187,10 @@ class RemoteSpan:
         except _GONE as error:
             raise self._base.gone(self._handle) from error
         self._body = response["Body"]
+        try:
+            self._handle.check(response)
+        except ObjectChanged as error:
+            raise self._base.gone(self._handle) from error
         if response.get("ContentLength", self._end - self._position) != self._end - self._position:
             raise InternalError  # the upstream has not understood the range
         if self._obj.remembered:

@@ -40,9 +40,12 @@ class Watched:
         self.seen: list[str] = []
         self.before: dict[str, S3Error] = {}
         self.after: dict[str, S3Error] = {}
+        self.heeds_conditions = True
 
     def call(self, operation: str, /, **params: Any) -> dict[str, Any]:
         self.seen.append(operation)
+        if not self.heeds_conditions:
+            params = {name: value for name, value in params.items() if name not in ("IfMatch", "CopySourceIfMatch")}
         if operation in self.before:
             raise self.before.pop(operation)
         answer = self._upstream.call(operation, **params)
@@ -287,6 +290,23 @@ def test_an_overwritten_object_is_never_mixed_with_the_new_one(objects: Objects,
     with pytest.raises(ObjectChanged):
         next(objects.read(BUCKET, remembered, 0, 100))
     assert {"changed": "yes"} == objects.backend.open_object(BUCKET, "k").meta.metadata
+
+
+@pytest.mark.parametrize("size", [1000, 3 * MIB, 9 * MIB])
+def test_a_server_without_conditions_mixes_nothing(objects: Objects, watched: Watched, size: int) -> None:
+    """Some (rclone, moto) do not heed If-Match: each answer is held against the object that it is to be of."""
+    watched.heeds_conditions = False
+    old, new = noise(size, seed=1), noise(size, seed=2)
+    put(objects, "k", old)
+    opened = objects.backend.head_object(BUCKET, "k")
+    put(objects, "k", new)
+    with pytest.raises(ObjectChanged):
+        next(objects.read(BUCKET, opened, 0, size))
+    with pytest.raises(NoSuchKey):
+        objects.backend.copy_object(opened, BUCKET, BUCKET, "copy", meta=opened.meta)
+    with pytest.raises(NoSuchKey):
+        objects.backend.head_object(BUCKET, "copy")
+    assert new == get(objects, "k")
 
 
 def test_plain_objects_from_before_are_served_as_they_are(objects: Objects, watched: Watched) -> None:
