@@ -222,6 +222,8 @@ def test_copy_outlives_its_source(backend: Backend) -> None:
         made = backend.copy_object(source, BUCKET, "other", "b", meta=meta)
         delete(backend, "a")
         found = backend.head_object("other", "b")
+        if not is_store(backend):  # an upstream tells checksums of its own
+            meta = msgspec.structs.replace(meta, checksums=found.meta.checksums, checksum_type=found.meta.checksum_type)
         assert (data, meta, source.etag, size, made.modified_ms) == (
             get(backend, "b", bucket="other"),
             found.meta,

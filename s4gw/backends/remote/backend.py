@@ -12,8 +12,6 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
 
-import msgspec
-
 from s4gw.backends.base import (
     NO_CONDITIONS,
     BucketInfo,
@@ -201,7 +199,7 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
 
     def update_meta(self, bucket: str, obj: StoredObject, meta: ObjectMeta) -> None:
         handle = obj.body
-        if not isinstance(handle, Handle) or msgspec.structs.replace(meta, tags=obj.meta.tags) != obj.meta:
+        if not isinstance(handle, Handle) or _client_side(meta) != _client_side(obj.meta):
             raise S3NotImplemented
         place = {"Bucket": bucket, "Key": obj.key} | ({"VersionId": handle.version_id} if handle.version_id else {})
         now = self.look(bucket, obj.key, handle.version_id or None)
@@ -213,6 +211,11 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
             change("PutObjectTagging", **place, Tagging={"TagSet": tags})
         else:
             change("DeleteObjectTagging", **place)
+
+
+def _client_side(meta: ObjectMeta) -> tuple[object, ...]:
+    """What only a copy could change."""
+    return meta.owner, meta.headers, meta.metadata, meta.acl, meta.storage_class
 
 
 def _bypass(target: DeleteTarget) -> dict[str, bool]:
