@@ -34,6 +34,7 @@ from s4gw.s3.errors import (
     PreconditionFailed,
     S3Error,
     ServiceUnavailable,
+    SlowDown,
 )
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
@@ -43,6 +44,9 @@ CONDITION_ATTEMPTS: Final = 5
 """The object changed since it was looked at, and the client's condition may hold for what is there now."""
 RESUME_MS: Final = 24 * 3600 * 1000
 """An upload of the upstream's that is gone within this time was completed; later, a rule may have removed it."""
+
+_PASSING: Final = (ServiceUnavailable, InternalError, SlowDown)
+"""What a repeated request may not meet again, or what may hide a success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,7 @@ class RemoteCompletion(RemoteUploads):
             raise InternalError
         try:
             answer = self.call("PutObject", Bucket=work.bucket, Key=work.key, Body=body, **work.params(), **wanted)
-        except (PreconditionFailed, ServiceUnavailable, InternalError) as error:
+        except (PreconditionFailed, *_PASSING) as error:
             return self._found_or(work, error, error)
         return _done(work, answer)
 
@@ -197,7 +201,7 @@ class RemoteCompletion(RemoteUploads):
                 self._give_up(work, name)
                 raise
             return done
-        except (ServiceUnavailable, InternalError) as error:
+        except _PASSING as error:
             return self._found_or(work, error, error)  # the intent stays: the next Complete goes on from here
         except S3Error:
             self._give_up(work, name)

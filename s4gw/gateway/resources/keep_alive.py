@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Final, TypeVar
 
+from s4gw.s3.errors import SlowDown
 from s4gw.s3.xml_write import DECLARATION
 
 GRACE_S: Final = 0.5
@@ -22,11 +23,25 @@ GRACE_S: Final = 0.5
 INTERVAL_S: Final = 5.0
 """Between blanks: far below the shortest read time-outs in use (10 s and up)."""
 
+UNDER_WAY_MAX: Final = 64
+"""Pieces of work in one process, those included whose client has left: eight times its request threads."""
+
 T = TypeVar("T")
 
 
-def begun(work: Callable[[], T]) -> Future[T]:
-    """Do *work* in a thread of its own, and wait `GRACE_S` for it. Returns: its outcome, perhaps still to come."""
+def begun(work: Callable[[], T], slots: threading.Semaphore) -> Future[T]:
+    """Do *work* in a thread of its own, and wait `GRACE_S` for it.
+
+    Args:
+        work: To do.
+        slots: One is taken while it lasts; `UNDER_WAY_MAX` of them are shared by all requests.
+
+    Returns: its outcome, perhaps still to come.
+    Raises: SlowDown, when no slot is free.
+    """
+    # SECURITY: clients that leave and ask again must not pile threads up
+    if not slots.acquire(blocking=False):
+        raise SlowDown
     outcome: Future[T] = Future()
 
     def run() -> None:
@@ -34,6 +49,8 @@ def begun(work: Callable[[], T]) -> Future[T]:
             outcome.set_result(work())
         except BaseException as error:  # noqa: BLE001 - whoever asks for the outcome gets it
             outcome.set_exception(error)
+        finally:
+            slots.release()
 
     context = contextvars.copy_context()  # log lines of the work name the request
     threading.Thread(target=context.run, args=(run,), name="complete").start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from s4gw.gateway.resources import expiration
 from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters, quoted
 from s4gw.gateway.resources.body_checks import read_document
 from s4gw.gateway.resources.grants import user
-from s4gw.gateway.resources.keep_alive import begun, kept_alive
+from s4gw.gateway.resources.keep_alive import UNDER_WAY_MAX, begun, kept_alive
 from s4gw.gateway.resources.listing import encoder, page_size
 from s4gw.gateway.resources.object_put import check_length, versions_are_told
 from s4gw.gateway.resources.part_number import part_number
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import falcon
 
     from s4gw.gateway.request import S3Request
+    from s4gw.gateway.services import Services
 
 PAGE_MAX: Final = 1000
 
@@ -106,11 +108,15 @@ class UploadPart(Resource):
 class CompleteMultipartUpload(Resource):
     """Make the object of its parts."""
 
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._slots = threading.Semaphore(UNDER_WAY_MAX)
+
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """A retry of a Complete that succeeded gets the same answer; one that takes long is kept alive."""
         params = parameters(req, read_document(req, XML_BODY_BYTES_MAX, checksum_of_object=True))
         request, upload_id = _completion(req, params), req.query["uploadId"]
-        outcome = begun(lambda: self._complete(req.bucket, req.key, upload_id, request))
+        outcome = begun(lambda: self._complete(req.bucket, req.key, upload_id, request), self._slots)
         if outcome.done():
             obj = outcome.result()
             req.facts.codec = obj.meta.codec

@@ -46,6 +46,7 @@ def stored(data: bytes, upload_id: str) -> tuple[int, int]:
         for key in ("one", "parts"):
             found = backend.head_object(BUCKET, key)
             assert data == b"".join(objects.read(BUCKET, found, 0, found.size))
+            assert (len(parts) if key == "parts" else 0) == len(objects.parts(BUCKET, found)) == found.meta.parts
         assert ["one", "parts"] == [key for key in fake.keys(BUCKET) if not key.endswith("/done")]
         return len(fake.body(BUCKET, "one")), len(fake.body(BUCKET, "parts"))
     finally:

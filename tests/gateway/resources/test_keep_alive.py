@@ -14,17 +14,33 @@ from botocore.exceptions import ClientError
 from s4gw.backends import MemoryBackend, StoredObject
 from s4gw.gateway.resources import keep_alive, multipart
 from s4gw.gateway.resources.keep_alive import begun, kept_alive
-from s4gw.s3.errors import PreconditionFailed, ServiceUnavailable
+from s4gw.s3.errors import PreconditionFailed, ServiceUnavailable, SlowDown
+
+
+def slots(free: int = 1) -> threading.Semaphore:
+    return threading.Semaphore(free)
+
+
+def test_work_under_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keep_alive, "GRACE_S", 0)
+    go, two = threading.Event(), slots(2)
+    outcomes = [begun(lambda: go.wait(30), two) for _ in range(2)]
+    with pytest.raises(SlowDown):
+        begun(lambda: None, two)
+    go.set()
+    assert [True, True] == [outcome.result(timeout=30) for outcome in outcomes]
+    with two, two:  # given back
+        pass
 
 
 def test_quick_work_is_done_at_once() -> None:
-    assert 5 == begun(lambda: 5).result(timeout=0)
+    assert 5 == begun(lambda: 5, slots()).result(timeout=0)
 
 
 def test_work_knows_its_request() -> None:
     request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
     request.set("this one")
-    assert "this one" == begun(request.get).result()
+    assert "this one" == begun(request.get, slots()).result()
 
 
 def test_quick_error_keeps_its_class() -> None:
@@ -32,14 +48,14 @@ def test_quick_error_keeps_its_class() -> None:
         raise PreconditionFailed
 
     with pytest.raises(PreconditionFailed):
-        begun(fail).result(timeout=0)
+        begun(fail, slots()).result(timeout=0)
 
 
 def test_first_byte_does_not_wait_and_blanks_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep_alive, "GRACE_S", 0)
     monkeypatch.setattr(keep_alive, "INTERVAL_S", 0.001)
     go = threading.Event()
-    outcome = begun(lambda: go.wait(30))
+    outcome = begun(lambda: go.wait(30), slots())
     blocks = kept_alive(outcome, lambda done: b'<?xml version="1.0" encoding="UTF-8"?>\n<A>%r</A>' % done.result())
     first = [next(blocks) for _ in range(3)]
     go.set()
@@ -50,7 +66,7 @@ def test_first_byte_does_not_wait_and_blanks_follow(monkeypatch: pytest.MonkeyPa
 def test_work_goes_on_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep_alive, "GRACE_S", 0)
     go = threading.Event()
-    outcome = begun(lambda: go.wait(30))
+    outcome = begun(lambda: go.wait(30), slots())
     blocks = kept_alive(outcome, lambda _: b"")
     next(blocks)
     del blocks
