@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from s4gw.backends.remote.base import Handle, Pools
 from s4gw.backends.remote.compose import PlannedPart, Segment
-from s4gw.s3.errors import InternalError, InvalidArgument, InvalidRequest, MethodNotAllowed
+from s4gw.s3.errors import InternalError, InvalidArgument, InvalidRequest, MethodNotAllowed, PreconditionFailed
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 IN_MEMORY_BYTES_MAX: Final = 32 * 1024 * 1024
 """A part that is sent again and larger than this is read while it is sent."""
 READ_BYTES: Final = 8 * 1024 * 1024
 _UNKNOWN: Final = (S3NotImplemented, MethodNotAllowed)
-_REFUSED: Final = (InvalidRequest, InvalidArgument)
+_REFUSED: Final = (InvalidRequest, InvalidArgument, PreconditionFailed)  # the last: an ETag that it knows otherwise
 
 Call = Callable[..., dict[str, Any]]
 Fetch = Callable[[Handle, int, int], bytes]

@@ -42,8 +42,8 @@ ONE_PUT_BYTES: Final = 16 * 1024 * 1024
 """An object up to here is sent in one PUT (10-formats)."""
 CONDITION_ATTEMPTS: Final = 5
 """The object changed since it was looked at, and the client's condition may hold for what is there now."""
-RESUME_MS: Final = 24 * 3600 * 1000
-"""An upload of the upstream's that is gone within this time was completed; later, a rule may have removed it."""
+BEGINNINGS_MAX: Final = 3
+"""An upload of the upstream's may be gone: ended by another Complete, or lost by a server that forgets on restart."""
 
 _PASSING: Final = (ServiceUnavailable, InternalError, SlowDown)
 """What a repeated request may not meet again, or what may hide a success."""
@@ -157,24 +157,44 @@ class RemoteCompletion(RemoteUploads):
         if len(body) != work.stored_size:
             raise InternalError
         try:
-            answer = self.call("PutObject", Bucket=work.bucket, Key=work.key, Body=body, **work.params(), **wanted)
+            answer = self._write("PutObject", work, wanted, Body=body, **work.params())
         except (PreconditionFailed, *_PASSING) as error:
             return self._found_or(work, error, error)
         return _done(work, answer)
 
+    def _write(self, operation: str, work: Completion, wanted: dict[str, str], **params: Any) -> dict[str, Any]:
+        """The one request that makes the object. An object that has to stand, and went away, fails the condition."""
+        try:
+            return self.call(operation, Bucket=work.bucket, Key=work.key, **params, **wanted)
+        except NoSuchKey as error:
+            if "IfMatch" not in wanted:
+                raise
+            raise PreconditionFailed(Condition="If-Match") from error
+
     def _compose(self, work: Completion, pieces: Pieces, wanted: dict[str, str], staged: StagedObjects) -> Done:
         sizes = [part.stored_size for part in work.parts]
         can_copy = self.can_copy_parts
+        known = staged.intents
+        beginnings = BEGINNINGS_MAX
         while True:
             plan = plan_parts(sizes, len(work.tail), can_copy=can_copy, limits=self.limits)
             name = staging.intent_key(work.upload_id, work.digest(can_copy=can_copy))
             try:
-                return self._filled(work, pieces, wanted, plan, name, known=name in staged.intents)
+                return self._filled(work, pieces, wanted, plan, name, known=name in known)
             except CannotCopyParts as error:
                 self._give_up(work, name)
                 can_copy = False
                 if error.lasting:
                     self.can_copy_parts = False
+            except NoSuchUpload as error:
+                done = self._marked(work) or self.done_record(work.bucket, work.upload_id)
+                if done is not None:
+                    return done
+                self.discard(work.bucket, [{"Key": name}])
+                known = []
+                beginnings -= 1
+                if not beginnings:
+                    raise ServiceUnavailable from error
 
     def _filled(  # noqa: PLR0913 - one Complete's state
         self,
@@ -186,15 +206,19 @@ class RemoteCompletion(RemoteUploads):
         *,
         known: bool,
     ) -> Done:
-        """Go on with the upload that the intent *name* speaks of, or begin one."""
+        """Go on with the upload that the intent *name* speaks of, or begin one.
+
+        Raises: NoSuchUpload, when it is gone; CannotCopyParts.
+        """
         intent, joined = self._intent(work, name, known=known)
-        place = {"Bucket": work.bucket, "Key": work.key, "UploadId": intent.upstream_id}
+        upstream_id = intent.upstream_id
+        place = {"Bucket": work.bucket, "Key": work.key, "UploadId": upstream_id}
         assembly = Assembly(self.call, self.pools, pieces, place)
         try:
-            listed = assembly.fill(plan, assembly.present() if joined else {})
-            answer = self.call("CompleteMultipartUpload", **place, MultipartUpload={"Parts": listed}, **wanted)
-        except NoSuchUpload as error:
-            return self._completed_elsewhere(work, name, intent, error)
+            parts = {"Parts": assembly.fill(plan, assembly.present() if joined else {})}
+            answer = self._write("CompleteMultipartUpload", work, wanted, UploadId=upstream_id, MultipartUpload=parts)
+        except NoSuchUpload:
+            raise
         except PreconditionFailed:
             done = self._marked(work)
             if done is None:
@@ -215,7 +239,7 @@ class RemoteCompletion(RemoteUploads):
             if found is not None:
                 return found, True
         created = self.call("CreateMultipartUpload", Bucket=work.bucket, Key=work.key, **work.params())
-        mine = Intent(key=work.key, upstream_id=str(created["UploadId"]), started_ms=now_ms())
+        mine = Intent(key=work.key, upstream_id=str(created["UploadId"]))
         body = msgspec.json.encode(mine)
         try:
             self.call("PutObject", Bucket=work.bucket, Key=name, Body=body, IfNoneMatch="*")
@@ -229,22 +253,11 @@ class RemoteCompletion(RemoteUploads):
         return mine, False
 
     def _give_up(self, work: Completion, name: str) -> None:
-        """Take an intent back. It goes first: an upload that is gone while its intent stands counts as completed."""
+        """Take an intent back, then what it speaks of."""
         intent = self.read_intent(work.bucket, name)
         self.discard(work.bucket, [{"Key": name}])
         if intent is not None:
             self.abandon(work.bucket, work.key, intent.upstream_id)
-
-    def _completed_elsewhere(self, work: Completion, name: str, intent: Intent, error: NoSuchUpload) -> Done:
-        """The upstream's upload is gone. While its intent stands nobody has aborted it, so it was completed."""
-        standing = self.read_intent(work.bucket, name)
-        done = self._marked(work)
-        if done is not None:
-            return done
-        if standing == intent and now_ms() - intent.started_ms < RESUME_MS:
-            return _done(work, {})  # and somebody has written over it since
-        self.discard(work.bucket, [{"Key": name}])
-        raise ServiceUnavailable from error
 
     # -- was it us ----------------------------------------------------------------------------------------------------
     def _standing(self, work: Completion) -> dict[str, Any] | None:

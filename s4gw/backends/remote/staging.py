@@ -104,7 +104,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """Of the object."""
     upstream_id: str
-    started_ms: int
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,16 +170,20 @@ class RemoteUploads(RemoteListing):
     # -- the end of an upload -----------------------------------------------------------------------------------------
     def read_done(self, bucket: str, upload_id: str) -> StoredObject | None:
         """The object that an upload became, within a day."""
+        done = self.done_record(bucket, upload_id)
+        if done is None or now_ms() - done.modified_ms > staging.REMEMBER_DONE_MS:
+            return None
+        return self.made(bucket, done)
+
+    def done_record(self, bucket: str, upload_id: str) -> Done | None:
+        """What is written down about the object that an upload became."""
         try:
             with self.call("GetObject", Bucket=bucket, Key=staging.done_key(upload_id))["Body"] as body:
-                done = msgspec.json.decode(body.read(), type=Done)
+                return msgspec.json.decode(body.read(), type=Done)
         except (NoSuchKey, NoSuchUpload):
             return None
         except msgspec.MsgspecError as error:
             raise InternalError from error
-        if now_ms() - done.modified_ms > staging.REMEMBER_DONE_MS:
-            return None
-        return self.made(bucket, done)
 
     def write_done(self, bucket: str, upload_id: str, done: Done) -> None:
         """Remember what an upload became."""
@@ -215,7 +219,6 @@ class RemoteUploads(RemoteListing):
         """Remove objects of an ended upload, and give up what their intents speak of. Raises: S3Error."""
         names = {str(item["Key"]) for item in items if staging.is_intent(str(item["Key"]))}
         intents = [self.read_intent(bucket, name) for name in names]
-        # Before what they speak of: an upload that is gone while its intent stands counts as completed.
         self.discard(bucket, items)
         for intent in intents:
             if intent is not None:

@@ -205,3 +205,37 @@ def test_condition_that_holds_for_what_came_meanwhile_too(fake: FakeUpstream, ga
     fake.after = replace
     finish(gateway, Conditions(if_match="*"))
     assert whole(SMALL) == fake.body(BUCKET, KEY)
+
+
+def test_upstream_that_forgets_its_uploads_gets_the_object_all_the_same(
+    fake: FakeUpstream, gateway: RemoteMultipart
+) -> None:
+    """A server that lost them on restart: an upload that is gone is no proof that it was completed."""
+    upload(gateway, LARGE)
+    fake.before = dies_at_operation("CompleteMultipartUpload")
+    with pytest.raises(Died):
+        finish(gateway)
+    fake.before = lambda *_: None
+    fake.uploads.clear()
+    assert "e-5" == finish(another(fake)).etag
+    assert whole(LARGE) == fake.body(BUCKET, KEY)
+    assert [] == left(fake)
+
+
+@pytest.mark.parametrize("bodies", [LARGE, SMALL], ids=["large", "small"])
+def test_object_that_went_away_meanwhile_fails_the_condition_not_the_upload(
+    fake: FakeUpstream, gateway: RemoteMultipart, bodies: dict[int, bytes]
+) -> None:
+    upload(gateway, bodies)
+    fake.call("PutObject", Bucket=BUCKET, Key=KEY, Body=b"old")
+
+    def remove(operation: str, params: Mapping[str, Any]) -> None:
+        if operation == "HeadObject" and params["Key"] == KEY:
+            fake.after = lambda *_: None
+            fake.call("DeleteObject", Bucket=BUCKET, Key=KEY)
+
+    fake.after = remove
+    with pytest.raises(NoSuchKey):
+        finish(gateway, Conditions(if_match="*"))
+    finish(gateway)
+    assert whole(bodies) == fake.body(BUCKET, KEY)
