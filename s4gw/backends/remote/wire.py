@@ -22,6 +22,9 @@ from urllib.parse import SplitResult
 HEADERS_MAX: Final = 200
 LINE_BYTES_MAX: Final = 64 * 1024
 """As the standard library's."""
+LENGTH_DIGITS_MAX: Final = 18
+INFORMATIONAL_MAX: Final = 8
+"""Answers of the kind of 100 Continue before the one that counts."""
 IDLE_S_MAX: Final = 20.0
 """Servers close idle connections after 60 s or more, some proxies after 30."""
 JOINED_BYTES_MAX: Final = 64 * 1024
@@ -40,10 +43,13 @@ class _Response(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head. Raises: HTTPException, OSError."""
-        status = 0
-        while status < _FIRST_FINAL:  # answers in between (100 Continue) have a head and nothing else
+        for _ in range(INFORMATIONAL_MAX + 1):  # answers in between (100 Continue) have a head and nothing else
             version, status, _reason = self._read_status()  # type: ignore[attr-defined] # not in the stubs
             self.names = self._read_names()
+            if status >= _FIRST_FINAL:
+                break
+        else:
+            raise http.client.BadStatusLine("an answer that does not come")
         self.code = self.status = status
         self.version = 11
         names = self.names
@@ -52,7 +58,8 @@ class _Response(http.client.HTTPResponse):
         connection = names.get("connection", "").lower()
         self.will_close = "close" in connection or (version != "HTTP/1.1" and "keep-alive" not in connection)
         length = names.get("content-length", "")
-        self.length = int(length) if length.isdigit() and not self.chunked else None
+        plain = length.isascii() and length.isdigit() and len(length) <= LENGTH_DIGITS_MAX
+        self.length = int(length) if plain and not self.chunked else None
         if status in _NO_BODY or self._method == "HEAD":  # type: ignore[attr-defined] # not in the stubs
             self.length = 0
             self.chunked = False

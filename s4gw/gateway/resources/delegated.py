@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from s4gw.gateway.resources import RESOURCES
 from s4gw.gateway.resources.base import XML_BODY_BYTES_MAX, Resource, answer, parameters
 from s4gw.gateway.resources.body_checks import read_document
+from s4gw.gateway.resources.buckets import CLASSIC_REGION
 from s4gw.s3 import names
 from s4gw.s3.errors import NoSuchKey
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
@@ -149,6 +150,15 @@ class CreateBucket(Delegated):
         """Where it is, is told relative to this gateway."""
         names.check_bucket_name(req.bucket)
         answer(req, resp, self.ask(req) | {"Location": f"/{req.bucket}"})
+
+    def params(self, req: S3Request) -> dict[str, Any]:
+        """In the upstream's region where the client names none: clients of a gateway know no other."""
+        params = super().params(req)
+        settings = self.services.settings
+        region = settings.upstream_region or settings.region
+        if region != CLASSIC_REGION:
+            params.setdefault("CreateBucketConfiguration", {}).setdefault("LocationConstraint", region)
+        return params
 
 
 class RestoreObject(Delegated):

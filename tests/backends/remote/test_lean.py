@@ -100,6 +100,7 @@ def test_answers_have_boto3s_shape() -> None:
         (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabcde", b"abcde"),
         (b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nabcde", b"abcde"),
         (b"HTTP/1.1 200 OK\ncontent-length: 5\n\nabcde", b"abcde"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: \xb2\r\nconnection: close\r\n\r\nabcde".encode("latin-1"), b"abcde"),
     ],
 )
 def test_every_framing_of_a_body_is_read(raw: bytes, expected: bytes) -> None:
@@ -173,6 +174,7 @@ def test_refusals_are_told_as_boto3_would(operation: str, raw: bytes, expected: 
         b"nonsense\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * (HEADERS_MAX + 1) + b"\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
     ],
 )
 def test_what_another_attempt_may_mend_is_left_to_boto3(first: bytes) -> None:

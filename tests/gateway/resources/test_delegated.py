@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import time
@@ -25,6 +26,7 @@ from s4gw.policy import ACTIONS
 from s4gw.s3 import errors
 from s4gw.s3.operation import ROUTED
 from s4gw.s3.shapes import OPERATIONS
+from s4gw.settings import Settings
 from tests.gateway.kit import ALICE, make_services
 from tests.gateway.resources.conftest import InProcess
 from tests.s3.test_model import SERVICE, sample
@@ -63,13 +65,13 @@ def upstream() -> Recorder:
     return Recorder()
 
 
-@pytest.fixture
-def client(upstream: Recorder) -> Iterator[Any]:
-    """Makes boto3 clients of a gateway in front of `upstream`; Alice owns what is there."""
+@contextlib.contextmanager
+def clients_of(upstream: Recorder, settings: Settings | None = None) -> Iterator[Any]:
+    """Makes boto3 clients of a gateway in front of *upstream*; Alice owns what is there."""
     log.configure("json", io.StringIO())
     backend = MemoryBackend()
     backend.create_bucket(BucketInfo(name="bucket", owner=ALICE.owner_id, created_ms=0))
-    services = make_services(backend=backend, clock=time.time)
+    services = make_services(settings, backend=backend, clock=time.time)
     services = dataclasses.replace(
         services,
         upstream=upstream,
@@ -92,6 +94,12 @@ def client(upstream: Recorder) -> Iterator[Any]:
 
     yield make
     services.objects.close()
+
+
+@pytest.fixture
+def client(upstream: Recorder) -> Iterator[Any]:
+    with clients_of(upstream) as make:
+        yield make
 
 
 def params_of(operation: str) -> dict[str, Any]:
@@ -135,6 +143,18 @@ def test_others_are_not_let_in(client: Any, upstream: Recorder) -> None:
             getattr(bob, xform_name(operation))(**params)
         statuses[operation] = caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
     assert (dict.fromkeys(DELEGATED, 403), []) == (statuses, upstream.asked)
+
+
+def test_a_bucket_is_made_where_the_upstream_is(upstream: Recorder) -> None:
+    """A client that names no region means the gateway's; one that does is taken at its word."""
+    named = {"CreateBucketConfiguration": {"LocationConstraint": "eu-2"}}
+    with clients_of(upstream, Settings(region="eu-1")) as make:
+        make().create_bucket(Bucket="new")
+        make().create_bucket(Bucket="new", **named)
+    with clients_of(upstream, Settings(region="eu-1", upstream_region="us-east-1")) as make:
+        make().create_bucket(Bucket="new")
+    unnamed = {"CreateBucketConfiguration": {"LocationConstraint": "eu-1"}}
+    assert [{"Bucket": "new"} | rest for rest in (unnamed, named, {})] == [params for _, params in upstream.asked]
 
 
 def test_errors_of_the_upstream_arrive(client: Any, upstream: Recorder) -> None:
