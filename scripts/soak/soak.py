@@ -131,7 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--server", choices=servers.KINDS, default="s4gw", help="a peer, to try the soak itself")
+    parser.add_argument(
+        "--server",
+        choices=(*servers.KINDS, servers.GATEWAY),
+        default="s4gw",
+        help="gateway: ours in front of SeaweedFS",
+    )
     given = parser.parse_args(arguments)
     try:
         with servers.running(given.server) as server:

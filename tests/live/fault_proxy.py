@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -63,6 +63,7 @@ class FaultProxy:
     Attributes:
         delay_s: Each request waits this long before it goes on: the way to a distant upstream and back.
         down: Connections are refused with a reset, as by a host that is there without its server.
+        chance: Asked about every request that no rule is for: what goes wrong with it.
     """
 
     upstream: str
@@ -71,6 +72,7 @@ class FaultProxy:
     down: bool = False
     seen: list[Seen] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
+    chance: Callable[[str], Fault | None] = lambda _operation: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self) -> Counter[str]:
@@ -157,7 +159,7 @@ class FaultProxy:
                         continue
                     rule.times -= 1
                     return rule.fault
-        return None
+            return self.chance(operation)
 
 
 def operation_of(method: str, target: str, headers: dict[str, str]) -> str:
