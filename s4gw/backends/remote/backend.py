@@ -150,6 +150,8 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
             outcomes = self._delete_batch(bucket, [targets[place] for place in places])
             for place, outcome in zip(places, outcomes, strict=True):
                 results[place] = outcome
+        for target in targets:
+            self.deleted(bucket, target.key, target.version_id)
         return [InternalError() if result is None else result for result in results]
 
     def _delete(self, bucket: str, target: DeleteTarget, **when: Any) -> Deleted:

@@ -90,6 +90,16 @@ class RemoteReading(RemoteListing):
         self._remembered.add((bucket, obj.key, version_id), told)
         return told
 
+    def learnt(self, bucket: str, obj: StoredObject, upstream_etag: str, *, modified_known: bool) -> None:
+        if not modified_known:  # our own write
+            self._remembered.forget((bucket, obj.key, None))
+        super().learnt(bucket, obj, upstream_etag, modified_known=modified_known)
+
+    def deleted(self, bucket: str, key: str, version_id: str | None) -> None:
+        """What was known of *key* is not so any more."""
+        self._remembered.forget((bucket, key, version_id))
+        self._remembered.forget((bucket, key, None))
+
     def _learnt(self, bucket: str, obj: StoredObject) -> StoredObject:
         """Let listings know what was looked up."""
         if isinstance(obj.body, Handle):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from s4gw.backends.bodies import ObjectChanged
@@ -229,15 +229,16 @@ class GetObject(_ReadObject):
             req.bucket, req.key, version_id, checksums=told
         )
         for _ in range(CHANGES_MAX):
+            look: Callable[..., StoredObject] = backend.head_object
             try:
                 if self._send(req, resp, _readable(req, obj)):
                     return
             except ObjectChanged:
-                pass
+                look = backend.open_object
             except S3Error:
                 if not obj.remembered:
                     raise
-            obj = backend.head_object(req.bucket, req.key, version_id)
+            obj = look(req.bucket, req.key, version_id)
         raise ServiceUnavailable  # it is overwritten faster than it can be read
 
     def _send(self, req: S3Request, resp: falcon.Response, obj: StoredObject) -> bool:

@@ -110,6 +110,21 @@ def test_requests_per_read(s3: Any, counted: Counted) -> None:
     assert ([2, 1, 1], {"HeadObject": 1}) == (counts, counted.take())
 
 
+def test_requests_after_a_write(s3: Any, upstream: Upstream, counted: Counted) -> None:
+    """What a gateway has overwritten it looks at anew; what others have, it finds out with one request."""
+    counts = []
+    for number, write in enumerate((s3.put_object, s3.put_object, upstream_put(upstream))):
+        write(Bucket=BUCKET, Key="k", Body=b"text %d" % number * 1000)
+        counted.take()
+        s3.get_object(Bucket=BUCKET, Key="k", Range="bytes=0-9")["Body"].read()
+        counts.append(counted.take().total())
+    assert [1, 1, 2] == counts
+
+
+def upstream_put(upstream: Upstream) -> Any:
+    return lambda **params: upstream.call("PutObject", **params)
+
+
 def test_a_changed_object_is_never_told_from_memory(s3: Any, upstream: Upstream) -> None:
     """Whatever somebody else does upstream, the next request of a client sees it."""
     s3.put_object(Bucket=BUCKET, Key="k", Body=mixed(2 * MIB))
