@@ -36,7 +36,7 @@ def _add_codecs(kinds: Subparsers) -> None:
         "codecs",
         help="S4's published benchmark, honest variants of it, real-like data",
         description="Build the data sets, run the gateway's own path over them in one thread (selection included) and "
-        "zstd 3 beside it, and print S4's published table with ours. A full run takes about four minutes and 2 GiB.",
+        "zstd 3 beside it, and print S4's published table with ours. A full run takes about two minutes and 1 GiB.",
     )
     parser.add_argument("--sets", metavar="NAMES", help="comma-separated names or groups: s4, honest, real (all)")
     parser.add_argument("--size", type=size, metavar="N", help="bytes of each set, with K, M or G (as S4 has them)")
