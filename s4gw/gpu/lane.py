@@ -68,7 +68,8 @@ class LaneQueue(SimpleQueue[bytes]):
 
     def empty(self) -> bool:
         """No message has arrived."""
-        return not self._readable.poll(0)
+        with self._rlock:  # a poll object is for one thread at a time
+            return not self._readable.poll(0)
 
     def offer(self, message: bytes) -> bool:
         """Put *message* if there is room for it at once. Returns: it was put.
