@@ -82,8 +82,9 @@ soak: $(VENV)/.installed-dev ## ten minutes of mixed load, then leak and integri
 soak-store: $(VENV)/.installed-dev ## an hour of power cuts, failing writes and kills of the store (SOAK="--seconds 600")
 	$(BIN)/python -m tests.crash.soak $(SOAK)
 
-bench-store: $(VENV)/.installed-dev ## listings over a million keys, start and memory of storaged
-	$(BIN)/python scripts/soak/scale.py $(BENCH)
+bench-store: $(VENV)/.installed-dev ## a million keys: listings, start, memory; durable PUTs against two flushes for each
+	$(BIN)/python scripts/soak/scale.py
+	$(BIN)/python scripts/soak/commits.py
 
 bench: $(VENV)/.installed-bench ## against SeaweedFS and rclone on this machine; table and plot in bench-out/
 	$(BIN)/python scripts/soak/bench.py $(BENCH)

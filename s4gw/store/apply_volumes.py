@@ -24,7 +24,14 @@ from s4gw.store.volume_ops import (
     VolumeDrop,
     VolumeGone,
     VolumeSeal,
+    VolumeTurn,
 )
+
+
+def volume_turn(tables: Tables, _op: VolumeTurn, _inline: bytes | None) -> Outcome:
+    """The committer does it, after the commit."""
+    tables.turn = True
+    return Outcome(seq=tables.take_seq())
 
 
 def volume_add(tables: Tables, op: VolumeAdd, _inline: bytes | None) -> Outcome:
@@ -166,6 +173,7 @@ def _state(tables: Tables, volume: int) -> tuple[Any, ...] | None:
 
 
 APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
+    VolumeTurn: volume_turn,
     VolumeAdd: volume_add,
     VolumeSeal: volume_seal,
     Relocate: relocate,

@@ -176,7 +176,7 @@ class Committer:
                 self._report(str(error))
                 refused = _refusal(NoSpace(str(error)))
                 answers = [[refused] * len(request.orders) for request in requests]
-            if self._volume_end >= self._volume_bytes or self._rotate_first:
+            if self._volume_end >= self._volume_bytes or self._rotate_first or self._tables.turn:
                 self._try_rotate()
             volume = 0 if self._rotate_first else self._volume
             return [Reply(volume, outcomes) for outcomes in answers]

@@ -23,7 +23,7 @@ from s4gw.store.snapshotting import take_snapshot
 from s4gw.store.upkeep import Filler, Upkeep
 from s4gw.store.usage import Plan, Policy, make_plan, read_usage, unused_volumes
 from s4gw.store.volume import Extent, VolumeReader, sync_dir
-from s4gw.store.volume_ops import Move, Reap, Relocate, Scrubbed, VolumeDrop, VolumeGone, VolumeSeal
+from s4gw.store.volume_ops import Move, Reap, Relocate, Scrubbed, VolumeDrop, VolumeGone, VolumeSeal, VolumeTurn
 from s4gw.store.walk import Found, Walk
 
 GRACE_S: Final = 3600
@@ -89,6 +89,9 @@ class Compactor:
             if plan.snapshot:
                 take_snapshot(self._run, self._filler)
                 self.result.snapshot = True
+            if any(use.opened for use in plan.volumes):
+                self._run.step("turn")
+                self._run.store.submit(VolumeTurn())
             for use in plan.volumes:
                 self._run.pace.between()
                 self._compact(use.volume)

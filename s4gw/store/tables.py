@@ -61,6 +61,8 @@ class Tables:
         self.volumes_good: set[int] = set()
         self.touched: set[int] = set()
         self.dropped: set[int] = set()
+        self.turn = False
+        """Begin a new volume after this commit."""
         self.replaying = False
         """The index is made anew: what the journal says was checked when it was written."""
         self._buckets: dict[str, BucketRow] = {}
@@ -88,12 +90,14 @@ class Tables:
         self._volume_counts.clear()
         self.touched.clear()
         self.dropped.clear()
+        self.turn = False
 
     def begin(self, now_ms: int) -> None:
         """Start the transaction."""
         self.now_ms = now_ms
         self.touched.clear()
         self.dropped.clear()
+        self.turn = False
         self.execute("BEGIN IMMEDIATE")
 
     def write_state(self, volume: int, volume_end: int) -> None:

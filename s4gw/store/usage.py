@@ -38,13 +38,15 @@ FULL: Final = Policy("full", 0.04, 4096, 1024**2, 1.0)
 
 
 class VolumeUse(msgspec.Struct, frozen=True):
-    """One closed volume."""
+    """One volume."""
 
     volume: int
     size: int
     live_bytes: int
     """Records that a row of the index names, without those whose time has come."""
     meta_bytes: int
+    opened: bool = False
+    """It takes new data, and has to be closed first."""
 
     @property
     def dead_bytes(self) -> int:
@@ -55,9 +57,9 @@ class VolumeUse(msgspec.Struct, frozen=True):
 class Usage(msgspec.Struct, frozen=True):
     """What a plan is made of."""
 
-    closed: tuple[VolumeUse, ...]
+    volumes: tuple[VolumeUse, ...]
     journal_bytes: int
-    """Of journal records that a rebuild needs, in closed volumes."""
+    """Of journal records that a rebuild needs."""
     snapshot_bytes: int
     quarantined: frozenset[int]
     """Volumes with damaged records."""
@@ -91,10 +93,13 @@ def read_usage(connection: apsw.Connection, data_dir: Path, before_ms: int) -> U
         (RECORD_HEADER.size, BLOCK_BYTES - 1, BLOCK_BYTES, before_ms),
     )
     ripe: dict[int, int] = {volume: size for volume, size in rows}  # noqa: C416 - says the types
-    rows = fetch(connection, "SELECT id, live_bytes, meta_bytes FROM volumes WHERE state IN ('full', 'bad')")
+    rows = fetch(
+        connection,
+        "SELECT id, live_bytes, meta_bytes, state = 'open' FROM volumes WHERE state IN ('open', 'full', 'bad')",
+    )
     uses = tuple(
-        VolumeUse(volume, volume_path(data_dir, volume).stat().st_size, live - ripe.get(volume, 0), meta)
-        for volume, live, meta in rows
+        VolumeUse(volume, _size(data_dir, volume), live - ripe.get(volume, 0), meta, bool(opened))
+        for volume, live, meta, opened in rows
         if volume_path(data_dir, volume).exists()
     )
     known = fetch(connection, "SELECT value FROM totals WHERE name = 'snapshot_bytes'")
@@ -121,15 +126,15 @@ def _quarantined(connection: apsw.Connection, before_ms: int) -> frozenset[int]:
 def make_plan(usage: Usage, policy: Policy) -> Plan:
     """Choose volumes: the cheapest first, so that a full disk gets room before anything has to be copied."""
     snapshot = usage.journal_bytes > policy.journal_bytes_max + policy.snapshots_max * usage.snapshot_bytes
-    uses = usage.closed
-    if snapshot:
-        uses = tuple(msgspec.structs.replace(use, meta_bytes=0) for use in uses)
+    uses = usage.volumes
+    if snapshot:  # what is in the volume that is open now is needed beside it
+        uses = tuple(use if use.opened else msgspec.structs.replace(use, meta_bytes=0) for use in uses)
     chosen = [use for use in uses if _worth(use, policy) and not (use.volume in usage.quarantined and use.live_bytes)]
     return Plan(snapshot, tuple(sorted(chosen, key=_cost)))
 
 
 def _worth(use: VolumeUse, policy: Policy) -> bool:
-    if not use.live_bytes and not use.meta_bytes:
+    if not use.opened and not use.live_bytes and not use.meta_bytes:
         return True
     return use.dead_bytes >= policy.dead_bytes_min and use.dead_bytes >= policy.dead_share_min * use.size
 

@@ -14,6 +14,10 @@ class _Op(msgspec.Struct, array_like=True, frozen=True):
     """Base of the operations."""
 
 
+class VolumeTurn(_Op, frozen=True, tag="vt"):
+    """Close the volume that takes new data, and begin another, as if it were full."""
+
+
 class VolumeAdd(_Op, frozen=True, tag="va"):
     """Take up a volume that compaction is going to fill; its file is there, durably."""
 
@@ -89,4 +93,6 @@ class Scrubbed(_Op, frozen=True, tag="sc"):
     """Offset of the record and what did not hold."""
 
 
-VolumeOperation = VolumeAdd | VolumeSeal | Relocate | Reap | VolumeDrop | VolumeGone | Snapshotted | Scrubbed
+VolumeOperation = (
+    VolumeTurn | VolumeAdd | VolumeSeal | Relocate | Reap | VolumeDrop | VolumeGone | Snapshotted | Scrubbed
+)

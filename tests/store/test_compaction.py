@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s4gw.store import NoSpace, RecordDamaged, unpack_runs
+from s4gw.store import NoSpace, RecordDamaged, Store, unpack_runs
 from s4gw.store.compaction import Compactor
 from s4gw.store.layout import RecordKind, volume_path
 from s4gw.store.rebuild import rebuild_index
@@ -56,7 +56,7 @@ def test_space_of_deleted_objects_returns_and_the_index_can_be_made_anew(tmp_pat
     store.close()
     assert (result.damaged, result.kept, result.busy) == ([], [], [])
     assert (len(result.volumes) > 1, disk_bytes(data_dir) < 0.75 * before) == (True, True)
-    assert not again.copied_bytes
+    assert policy is SNAPSHOT or not again.copied_bytes  # each new snapshot makes the one before it dead
 
 
 def test_what_is_planned_is_what_is_done(tmp_path: Path) -> None:
@@ -220,3 +220,22 @@ def test_a_commit_that_never_happened_stays_void_when_its_neighbour_goes(tmp_pat
     check_all(store, stored)
     store.close()
     assert not volume_path(data_dir, volumes[1]).exists()
+
+
+def test_a_small_store_gives_space_back_too(tmp_path: Path) -> None:
+    """All of it lies in the volume that takes new data: that one is closed first."""
+    store = Store(tmp_path / "data", in_process=True)
+    make_bucket(store)
+    stored = fill(store)
+    for key in list(stored)[::2]:
+        delete(store, key)
+        del stored[key]
+    before = disk_bytes(store.data_dir)
+    with upkeep(store, Pace(store.data_dir, 0)) as run:
+        work = Compactor(run, volume_bytes=VOLUME_BYTES, grace_s=0, move_grace_s=0)
+        plan, done = work.plan(FULL), work.run(FULL)
+    check_all(store, stored)
+    after = disk_bytes(store.data_dir)
+    store.close()
+    assert ([1], [1]) == ([use.volume for use in plan.volumes], done.volumes)
+    assert after < 0.75 * before

@@ -212,6 +212,6 @@ def test_no_operation_of_the_store_is_forgotten_here() -> None:
         "Expire", "SetQuota",
     }  # fmt: skip
     # of extents that somebody refers to they change the place, or nothing
-    walked |= {"VolumeAdd", "VolumeSeal", "Relocate", "VolumeGone", "Snapshotted", "Scrubbed"}
+    walked |= {"VolumeTurn", "VolumeAdd", "VolumeSeal", "Relocate", "VolumeGone", "Snapshotted", "Scrubbed"}
     assert walked == {kind.__name__ for kind in ops.Operation.__args__}
     assert issubclass(Locked, StoreError)
