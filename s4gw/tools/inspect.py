@@ -89,6 +89,8 @@ class Report(msgspec.Struct):
     trailer: TrailerReport = TrailerReport("none")
     damage: str = ""
     describes: SidecarReport | None = None
+    dictionary: str = ""
+    """Name of the dictionary that it needs."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -125,7 +127,7 @@ def survey(source: Stored, arguments: argparse.Namespace) -> Report:
     codec = stored.raw_codec(arguments)
     framed = source.framed and codec is None
     kind = "framed" if framed else "plain" if codec is None else "raw"
-    report = Report(source=arguments.source, kind=kind, stored_size=source.size)
+    report = Report(source=arguments.source, kind=kind, stored_size=source.size, dictionary=source.dictionary_name)
     try:
         if codec is None and source.is_sidecar:
             _survey_sidecar(source, report)
@@ -214,6 +216,8 @@ def _lines(report: Report) -> Iterator[str]:
         about = report.describes
         yield f"of an object of {about.stored_size or about.framed_size} bytes, ETag {about.etag or 'unknown'}"
         return
+    if report.dictionary:
+        yield f"dictionary: {report.dictionary}"
     yield f"padding: {report.padding_size} bytes" if report.padding_size else "padding: none"
     yield from _trailer_lines(report.trailer)
 

@@ -54,6 +54,8 @@ class Stored(Protocol):
     framed: bool
     dictionaries: Dictionaries | None
     """Gives what frames of cpu-zstd-dict need, where the source knows."""
+    dictionary_name: str
+    """Of the dictionary that the body needs, where the source knows."""
     envelope: str
     """Magic of S4's encryption, if it lies around the body; else empty."""
     is_sidecar: bool
@@ -69,6 +71,7 @@ class _File:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.dictionaries: Dictionaries | None = None
+        self.dictionary_name = ""
         self.size = file.seek(0, os.SEEK_END)
         head = self.read(0, len(FRAME_MAGIC))
         self.framed = head in {FRAME_MAGIC, PADDING_MAGIC}
@@ -84,12 +87,19 @@ class _Object:
     """The body of an object in an embedded store."""
 
     def __init__(
-        self, read: Callable[[int, int], bytes], size: int, *, framed: bool, dictionaries: Dictionaries | None
+        self,
+        read: Callable[[int, int], bytes],
+        size: int,
+        *,
+        framed: bool,
+        dictionaries: Dictionaries | None,
+        dictionary_name: str,
     ) -> None:
         self._read = read
         self.size = size
         self.framed = framed
         self.dictionaries = dictionaries
+        self.dictionary_name = dictionary_name
         self.envelope, self.is_sidecar = "", False  # a client's bytes, whatever they begin with
 
     def read(self, start: int, end: int) -> bytes:
@@ -177,8 +187,13 @@ def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) 
             except S3Error as error:
                 raise CodecError(f"stored bytes {start} to {end}: {error.__cause__ or error.text}") from error
 
-        dictionaries = dictionary_of if found.meta.dictionary else None
-        yield _Object(read, found.stored_size, framed=found.meta.framed, dictionaries=dictionaries)
+        yield _Object(
+            read,
+            found.stored_size,
+            framed=found.meta.framed,
+            dictionaries=dictionary_of if found.meta.dictionary else None,
+            dictionary_name=found.meta.dictionary,
+        )
     finally:
         backend.close()
 

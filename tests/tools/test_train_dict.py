@@ -49,7 +49,8 @@ def test_a_prefix_of_a_running_store(
     assert 0 == cli.main(["inspect", "s3://b/logs/new", *data])
     shown = capsysbinary.readouterr().out.decode()
     assert (0, True, True) == (status, "96 samples learned; 25 others" in told, after * 2 < before)
-    assert [store.dictionaries.table("b")["logs/"], "s3://b/logs/"] == listed
+    name = store.dictionaries.table("b")["logs/"]
+    assert ([name, "s3://b/logs/"], True) == (listed, f"dictionary: {name}" in shown)
     assert (document(777), True) == (original, "cpu-zstd-dict" in shown)
     assert 0 == cli.main(["train-dict", "s3://b/logs/", "--forget", *data])
     assert before == put(store, "logs/newer", document(777))
