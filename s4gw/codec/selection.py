@@ -18,6 +18,8 @@ GLANCE_PERCENT: Final = 40
 """Samples of a few KiB vary by themselves; what differs by more is something else."""
 GLANCE_SLACK: Final = 20
 """And by so many permille of the sample: what is nearly nothing varies more."""
+GLANCE_PATIENCE: Final = 8
+"""Glances wait too, for this part of the time that a drift would wait: in an archive every other frame looks new."""
 DOUBTED_BYTES_MIN: Final = 64 * 1024
 """The end of a body may be a few bytes, which are not worth a choice and look like nothing."""
 
@@ -75,5 +77,7 @@ class Selection:
             return False
         if self._doubt and since >= self._patience:
             return True
+        if since < self._patience // GLANCE_PATIENCE:
+            return False
         now = self._dispatcher.glance(choice, frame)
         return abs(now - self._glance) * 100 > self._glance * GLANCE_PERCENT + 100 * GLANCE_SLACK
