@@ -94,7 +94,7 @@ def test_first_byte_comes_before_the_work_is_done(s3: Any, proxy: FaultProxy, bu
     )
     link = http.client.HTTPConnection(url.hostname or "", url.port, timeout=60)
     proxy.forget()
-    proxy.delay_s = 0.7
+    proxy.delay_s = 0.3
     try:
         document = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>"
         link.request("POST", f"{url.path}?{url.query}", document, {"Content-Type": "application/xml"})
@@ -123,7 +123,7 @@ def test_gateway_killed_in_the_middle_of_a_complete(
     request = start(s3, bucket, bodies)
     with upstreams.in_front(tmp_path / "doomed", Upstream("proxy", proxy.url), "--workers", "1") as doomed:
         proxy.forget()
-        proxy.delay_s = 0.5
+        proxy.delay_s = 0.3
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(_complete, doomed, request)
             assert wait_until(lambda: proxy.count()["UploadPartCopy"] >= 1, 60)
@@ -170,8 +170,8 @@ def test_second_listing_costs_no_look(s3: Any, store: Upstream, proxy: FaultProx
     assert ({"ListObjectsV2": -(-count // 1000)}, True) == (dict(runs[1]), runs[0]["HeadObject"] <= count // 2)
 
 
-@pytest.mark.clients
-@pytest.mark.parametrize("name", ["rclone", pytest.param("seaweedfs", marks=pytest.mark.upstreams)])
+@pytest.mark.upstreams
+@pytest.mark.parametrize("name", ["rclone", "seaweedfs"])
 def test_other_servers_as_upstream(tmp_path: Path, name: str) -> None:
     """One takes a request to copy a part for an empty one (rclone), one copies: the object is the same."""
     data = os.urandom(20 * MIB) + b"".join(datasets.nginx(12 * MIB))
