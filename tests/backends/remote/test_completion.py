@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -13,7 +16,7 @@ from s4gw.backends.remote import UpstreamUnavailable
 from s4gw.backends.remote.completion import ONE_PUT_BYTES
 from s4gw.backends.remote.multipart import RemoteMultipart
 from s4gw.backends.remote.part_writer import SPILL_BYTES
-from s4gw.s3.errors import InvalidPart, NoSuchKey, NoSuchUpload, PreconditionFailed, S3Error
+from s4gw.s3.errors import InternalError, InvalidPart, NoSuchKey, NoSuchUpload, PreconditionFailed, S3Error, SlowDown
 from tests.backends.kit import BUCKET, etag_of
 from tests.backends.remote.uploads import (
     ID,
@@ -239,3 +242,36 @@ def test_object_that_went_away_meanwhile_fails_the_condition_not_the_upload(
         finish(gateway, Conditions(if_match="*"))
     finish(gateway)
     assert whole(bodies) == fake.body(BUCKET, KEY)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_goes_wrong_a_repeated_complete_ends_in_the_object(seed: int) -> None:
+    """Requests fail before or after they are carried out, the server forgets its uploads, three clients ask at once."""
+    rng, lock, fake = random.Random(seed), threading.Lock(), empty()
+    bodies = SMALL if seed % 4 == 0 else LARGE
+    fake.call("PutObject", Bucket=BUCKET, Key=KEY, Body=b"old")
+    upload(another(fake), bodies)
+    errors: list[S3Error] = [UpstreamUnavailable(sent=True), UpstreamUnavailable(), SlowDown(), InternalError()]
+    failures = rng.choices(errors, k=rng.randrange(1, 25))
+
+    def disturb(_operation: str, _params: Mapping[str, Any]) -> None:
+        with lock:
+            if failures and rng.random() < 0.02:
+                fake.uploads.clear()
+            if failures and rng.random() < 0.15:
+                raise failures.pop()
+
+    def ask() -> bytes:
+        for _ in range(100):
+            try:
+                finish(another(fake))
+            except S3Error:
+                assert fake.body(BUCKET, KEY) in (b"old", whole(bodies))
+            else:
+                return fake.body(BUCKET, KEY)
+        raise AssertionError("never completed")
+
+    fake.before = fake.after = disturb
+    with ThreadPoolExecutor(3) as clients:
+        found = [clients.submit(ask) for _ in range(rng.randrange(1, 4))]
+    assert {whole(bodies)} == {body.result() for body in found}
