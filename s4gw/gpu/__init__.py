@@ -8,6 +8,7 @@ engines. CUDA is loaded by `nvcomp` alone, in the worker process alone. Whatever
 from s4gw.gpu.client import CONTAINERS as GPU_CONTAINERS
 from s4gw.gpu.client import Client
 from s4gw.gpu.engine import EngineUnavailable as Unavailable
+from s4gw.gpu.nvml import require as require_device
 from s4gw.gpu.protocol import State
 from s4gw.gpu.ring import Link
 from s4gw.gpu.supervisor import SLOTS_PER_LANE, Supervisor, Wanted, installed, wanted
@@ -22,5 +23,6 @@ __all__ = [
     "Unavailable",
     "Wanted",
     "installed",
+    "require_device",
     "wanted",
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from s4gw.gateway import malloc
-from s4gw.gpu import Unavailable, wanted
+from s4gw.gpu import Unavailable, require_device, wanted
 from s4gw.observability import log
 from s4gw.settings import SettingsError
 from s4gw.tools import gpu_check
@@ -72,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     what = wanted("cpu" if arguments.engine == "cpu" else str(arguments.device))
     assert what is not None
     try:
+        if arguments.engine == "nvcomp":
+            require_device(arguments.device)
         with gpu_check.rig(what) as gpu:
             engine = gpu.link.ring.engine
             outcomes = [*gpu_check.round_trips(gpu), *gpu_check.faults(gpu)]
