@@ -59,7 +59,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     volumes: tuple[VolumeUse, ...]
     journal_bytes: int
-    """Of journal records that a rebuild needs."""
+    """Of journal records that a rebuild needs, in closed volumes."""
     snapshot_bytes: int
     quarantined: frozenset[int]
     """Volumes with damaged records."""
@@ -104,7 +104,7 @@ def read_usage(connection: apsw.Connection, data_dir: Path, before_ms: int) -> U
     )
     known = fetch(connection, "SELECT value FROM totals WHERE name = 'snapshot_bytes'")
     snapshot = known[0][0] if known else 0
-    meta = sum(use.meta_bytes for use in uses)
+    meta = sum(use.meta_bytes for use in uses if not use.opened)  # a snapshot leaves those of the open one needed
     return Usage(uses, max(0, meta - snapshot), snapshot, _quarantined(connection, before_ms))
 
 

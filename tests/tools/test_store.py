@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from s4gw.gateway.chores import chores
+from s4gw.settings import Settings
 from s4gw.store import Store
 from s4gw.store.layout import volume_path
 from s4gw.tools.cli import DAMAGE, FAILED, MISUSE, OK, main
@@ -88,3 +91,18 @@ def test_pause_resume_and_what_is_no_store(data_dir: Path, tmp_path: Path, capsy
     for action in ("compact", "scrub", "check", "stats", "rebuild-index", "pause"):
         assert MISUSE == run(capsys, action, "--data-dir", tmp_path / "nothing")[0]
     assert not (tmp_path / "nothing").exists()
+
+
+def test_what_a_gateway_has_done(tmp_path: Path) -> None:
+    """The very command of the schedule, beside a storaged; it ends at once when the other end of its input goes."""
+    store = Store(tmp_path / "data", volume_bytes=SMALL)
+    make_bucket(store)
+    put(store, "k", b"k" * 50_000)
+    command = next(chore.command for chore in chores(Settings(data_dir=tmp_path / "data")) if "upkeep" in chore.command)
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        status = process.wait(timeout=60)
+    assert (OK, True) == (status, (tmp_path / "data" / "upkeep.daily").exists())
+    (tmp_path / "data" / "upkeep.daily").unlink()
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, timeout=60).returncode
+    store.close()
+    assert (OK, False) == (ended, (tmp_path / "data" / "upkeep.daily").exists())
