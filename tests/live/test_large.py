@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.live import datasets
+from tests.live import datasets, upstreams
 from tests.live import gateway as live
 from tests.live.gateway import Gateway
 
@@ -24,10 +24,15 @@ RESIDENT_ONE_MAX = 100 * MIB
 RESIDENT_EACH_MAX = 60 * MIB
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway with an empty store, whose size can be measured."""
-    with live.running(tmp_path) as running:
+@pytest.fixture(params=["disk", pytest.param("upstream", marks=pytest.mark.large)])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway with an empty store, whose size can be measured; or one in front of such a one."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "disk":
+            running = stack.enter_context(live.running(tmp_path))
+        else:
+            store = stack.enter_context(upstreams.s4gw(tmp_path / "up", "--codec", "passthrough"))
+            running = stack.enter_context(upstreams.in_front(tmp_path / "front", store))
         running.client().create_bucket(Bucket="large")
         yield running
 

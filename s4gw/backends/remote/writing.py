@@ -37,17 +37,21 @@ from s4gw.backends.remote.listing import RemoteListing
 from s4gw.backends.remote.reserved import is_reserved
 from s4gw.backends.remote.stored_meta import Facts, Stored
 from s4gw.codec import (
+    FRAME_HEADER_SIZE,
     BodyKind,
     CodecId,
     FrameHeader,
     FrameIndex,
     Manifest,
+    decode_frame,
     encode_trailer,
+    parse_frame_header,
 )
 from s4gw.s3.errors import (
     ConditionalRequestConflict,
     InternalError,
     InvalidArgument,
+    MetadataTooLarge,
     NoSuchKey,
     NoSuchUpload,
     PreconditionFailed,
@@ -230,18 +234,10 @@ class RemoteWriting(RemoteListing):
             body.done()
             return self.written(bucket, key, made, facts=facts, meta=meta)
         mark = "" if conditions == NO_CONDITIONS else secrets.token_hex(8)
-        data = body.take()
-        if not stored_meta.fits(meta, facts, mark=mark):
-            data, meta = with_trailer(data, facts, meta)
-            facts = msgspec.structs.replace(facts, stored_size=len(data))
-        params = stored_meta.parameters(meta, facts, mark=mark)
-        made = self.conditional(
-            bucket,
-            key,
-            conditions,
-            mark,
-            lambda when: self.call("PutObject", Bucket=bucket, Key=key, Body=data, **params, **when),
-        )
+        params, meta = _in_one_put(body.take(), meta, facts, mark)
+        facts = msgspec.structs.replace(facts, stored_size=len(params["Body"]))
+        params |= {"Bucket": bucket, "Key": key}
+        made = self.conditional(bucket, key, conditions, mark, lambda when: self.call("PutObject", **params, **when))
         return self.written(bucket, key, made, facts=facts, meta=meta)
 
     def conditional(
@@ -343,6 +339,34 @@ def check_writable(key: str) -> None:
     """Raises: InvalidArgument, for keys that belong to the gateway or to S4."""
     if is_reserved(key):
         raise InvalidArgument("This key is reserved", ArgumentName="key")
+
+
+def _in_one_put(data: bytes, meta: ObjectMeta, facts: Facts, mark: str) -> tuple[dict[str, Any], ObjectMeta]:
+    """Parameters of the PutObject that stores a small body, and its metadata as stored. Raises: MetadataTooLarge."""
+    if stored_meta.fits(meta, facts, mark=mark):
+        return stored_meta.parameters(meta, facts, mark=mark) | {"Body": data}, meta
+    body, described = with_trailer(data, facts, meta)
+    try:
+        params = stored_meta.parameters(described, msgspec.structs.replace(facts, stored_size=len(body)), mark=mark)
+    except MetadataTooLarge:
+        body, described = as_plain(data, meta)
+        params = stored_meta.parameters(described, plain=True)
+        params |= {f"Checksum{name}": value for name, value in meta.checksums.items()}
+    return params | {"Body": body}, described
+
+
+def as_plain(data: bytes, meta: ObjectMeta) -> tuple[bytes, ObjectMeta]:
+    """Give the original of a small body, as what no gateway has touched. Returns: body, metadata.
+
+    A client's metadata may then take all of S3's 2 KiB; the upstream keeps size, ETag and checksums by itself.
+
+    Raises: MetadataTooLarge, for bodies of several frames and those that need a dictionary.
+    """
+    if meta.frames > 1 or meta.parts or meta.dictionary:
+        raise MetadataTooLarge
+    if meta.framed:
+        data = decode_frame(parse_frame_header(data), memoryview(data)[FRAME_HEADER_SIZE:])
+    return data, msgspec.structs.replace(meta, framed=False, frames=0, codec=CodecId.PASSTHROUGH.label)
 
 
 def with_trailer(data: bytes, facts: Facts, meta: ObjectMeta) -> tuple[bytes, ObjectMeta]:

@@ -167,10 +167,17 @@ def test_large_metadata_of_a_client_move_ours_into_the_trailer(objects: Objects,
     )
 
 
-def test_metadata_without_room_for_a_mark_are_refused(objects: Objects) -> None:
-    """S3's 2 KiB hold the client's metadata and the one key that says that there are frames."""
+def test_metadata_may_take_all_of_s3s_room(objects: Objects, watched: Watched) -> None:
+    """A small object is then stored as its original, with nothing of ours; one of several frames is refused."""
+    meta = ObjectMeta(owner="o", metadata={"k": "v" * 2047})
+    for body in (b"x" * 5000, noise(5000), b""):
+        made = put(objects, "k", body, meta=meta)
+        found = objects.backend.head_object(BUCKET, "k")
+        told = (found.size, found.etag, found.meta.metadata, found.meta.checksums)
+        assert (len(body), made.etag, meta.metadata, made.meta.checksums) == told
+        assert body == get(objects, "k") == watched.call("GetObject", Bucket=BUCKET, Key="k")["Body"].read()
     with pytest.raises(MetadataTooLarge):
-        put(objects, "k", b"x" * 5000, meta=ObjectMeta(owner="o", metadata={"k": "v" * 2040}))
+        put(objects, "k", mixed(3 * MIB), meta=meta)
 
 
 def test_reserved_keys_are_neither_written_nor_seen(objects: Objects, watched: Watched) -> None:
