@@ -6,6 +6,7 @@ device, driver or memory is not tried again, unless there was one before; an eng
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import select
@@ -133,14 +134,22 @@ class Supervisor:
             log_format=self._log_format,
         )
         self._started_s, self._due_s = time.monotonic(), None
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
-            [sys.executable, "-m", "s4gw.gpu.process", msgspec.json.encode(config).decode()],
-            pass_fds=(ring.descriptor, *(descriptor for lane in queues for descriptor in lane)),
-            stdin=subprocess.DEVNULL,
-            env=os.environ | ALLOCATOR,
-            start_new_session=True,  # Ctrl-C goes to the master, which ends its children in order
-        )
-        self._pidfd = os.pidfd_open(self._process.pid)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
+                [sys.executable, "-m", "s4gw.gpu.process", msgspec.json.encode(config).decode()],
+                pass_fds=(ring.descriptor, *(descriptor for lane in queues for descriptor in lane)),
+                stdin=subprocess.DEVNULL,
+                env=os.environ | ALLOCATOR,
+                start_new_session=True,  # Ctrl-C goes to the master, which ends its children in order
+            )
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except OSError as error:  # no processes, no memory, no descriptors: nothing that should end a gateway
+            get_logger().error("gpu worker: cannot be started; tried again", reason=str(error), in_s=RESTART_S_MAX)
+            if self._process is not None:  # one that cannot be watched
+                self._process.kill()
+                self._process.wait()
+                self._process = None
+            self._due_s = self._started_s + RESTART_S_MAX
 
     def tick(self) -> None:
         """Look after the worker."""
@@ -152,6 +161,9 @@ class Supervisor:
                 self._plan(now, pid, state)
             elif self._hangs(now):
                 get_logger().error("gpu worker: shows no life; killed", pid=self._process.pid)
+                # Nothing more is sent there, also if a driver keeps it from dying; its slots stay its own until it has.
+                self.link.ring.set_state(State.STARTING, "the worker shows no life")
+                self._started_s = now
                 self._signal(signal.SIGKILL)
         if self._process is None and self._due_s is not None and now >= self._due_s:
             self.start()
@@ -164,7 +176,10 @@ class Supervisor:
             if not self._dead():
                 self._signal(signal.SIGKILL)
                 select.select([self._pidfd], [], [], wait_s)
-            self._bury()
+            if self._dead():
+                self._bury()
+            else:  # stuck in a driver; waiting for it would keep the gateway from ending
+                get_logger().error("gpu worker: does not end", pid=self._process.pid)
         self._due_s = None
         if self.link.ring.state in {State.READY, State.STARTING}:
             self.link.ring.set_state(State.OFF)
@@ -173,7 +188,8 @@ class Supervisor:
         return bool(select.select([self._pidfd], [], [], 0)[0])
 
     def _signal(self, number: int) -> None:
-        signal.pidfd_send_signal(self._pidfd, number)
+        with contextlib.suppress(ProcessLookupError):  # dead, and collected by gunicorn
+            signal.pidfd_send_signal(self._pidfd, number)
 
     def _hangs(self, now: float) -> bool:
         ring = self.link.ring

@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from s4gw.gpu import supervisor, wanted
+from s4gw.gpu import Link, Supervisor, supervisor, wanted
 from s4gw.gpu.protocol import State
 from s4gw.gpu.supervisor import CPU_ENGINE, GPU_ENGINE, Wanted
 from tests.gpu.kit import KIB, WAIT_S, ZSTD, decoded, running, text, until
+
+
+def running_pids(made: Supervisor) -> list[int]:
+    """The worker's process id, if it has one."""
+    return [] if made.pid is None else [made.pid]
 
 
 def test_what_the_flag_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +53,34 @@ def test_a_frozen_worker_is_killed(tmp_path: Path) -> None:
         os.kill(first, signal.SIGSTOP)
         assert until(lambda: gpu.supervisor.pid not in (first, None))
         assert gpu.ready()
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The master goes on: it has a gateway to run."""
+    link = Link.make(1, 1, tmp_path / "locks")
+    made = Supervisor(link, Wanted(engine=CPU_ENGINE), log_format="pretty", gone=lambda _name: None)
+    monkeypatch.setattr(supervisor, "RESTART_S_MAX", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(tmp_path / "no-such-python"))
+        made.start()
+        made.tick()
+        assert not running_pids(made)
+    made.tick()
+    assert running_pids(made)
+    assert until(lambda: link.ring.state is State.READY)
+    made.stop()
+
+
+def test_a_worker_that_has_just_died_can_be_stopped(tmp_path: Path) -> None:
+    """Also when somebody else has collected it, as gunicorn does."""
+    link = Link.make(1, 1, tmp_path / "locks")
+    made = Supervisor(link, Wanted(engine=CPU_ENGINE), log_format="pretty", gone=lambda _name: None)
+    made.start()
+    for pid in running_pids(made):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    made.stop()
+    assert ([], State.OFF) == (running_pids(made), link.ring.state)
 
 
 def test_it_ends_when_told(tmp_path: Path) -> None:
