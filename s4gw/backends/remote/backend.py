@@ -116,7 +116,7 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
         self, bucket: str, state: Versioning, *, mfa_delete: str | None = None, mfa: bool = False
     ) -> None:
         del mfa
-        if mfa_delete is not None:
+        if mfa_delete == "Enabled":  # "Disabled" is what tools send that know of it and do not want it
             raise S3NotImplemented
         self.buckets.set_versioning(bucket, state)
 
