@@ -26,6 +26,7 @@ from s4gw.backends.remote.buckets import Buckets
 from s4gw.backends.remote.client import Upstream
 from s4gw.backends.remote.layouts import Layout, LayoutCache
 from s4gw.backends.remote.stored_meta import Stored
+from s4gw.codec import BodyKind, FrameIndex, Manifest, ManifestPart
 from s4gw.s3 import parse_http_date
 from s4gw.s3.errors import (
     InternalError,
@@ -203,12 +204,33 @@ class RemoteBase:
         stored = handle.stored
         if stored is None:
             raise InternalError
+        name = (handle.bucket, handle.key, handle.etag, str(stored.stored_size))
+        if stored.kind is BodyKind.PLAIN:
+            known = self.layouts.get(name) or Layout(FrameIndex(), self._parts_of_plain(handle, stored))
+            self.layouts.add(name, known)
+            return known
         return self.layouts.load(
-            (handle.bucket, handle.key, handle.etag, str(stored.stored_size)),
+            name,
             stored,
             read=lambda start, end: self._fetch_or_tail(handle, stored, start, end),
             sidecar=lambda: self._sidecar(handle),
         )
+
+    def _parts_of_plain(self, handle: Handle, stored: Stored) -> Manifest:
+        """The part table of an object that the upstream made of parts: a HEAD each, since nothing lists them all."""
+
+        def look(number: int) -> ManifestPart:
+            try:
+                answer = self.call("HeadObject", **handle.named, PartNumber=number)
+            except (PreconditionFailed, NoSuchKey, NoSuchVersion, InvalidRange) as error:
+                raise ObjectChanged from error
+            handle.check(answer)
+            return ManifestPart(number=number, original_size=int(answer.get("ContentLength") or 0), etag="")
+
+        parts = list(self.pools.requests.map(look, range(1, stored.meta.parts + 1)))
+        if sum(part.original_size for part in parts) != stored.stored_size:
+            parts = []  # a server that does not know part numbers
+        return Manifest(original_size=stored.stored_size, etag=stored.upstream_etag, parts=parts)
 
     def _tags(self, handle: Handle) -> dict[str, str]:
         params = {name: value for name, value in handle.named.items() if name != "IfMatch"}

@@ -292,7 +292,7 @@ def read(response: Mapping[str, Any], stored_size: int) -> Stored:
         frames=_number(ours, FRAMES) or 0 if framed else 0,
         codec=ours.get(s4.CODEC, "passthrough") if body.kind is not BodyKind.PLAIN else "passthrough",
         crc32c=crc32c if body.kind is not BodyKind.PLAIN else None,
-        parts=_number(ours, PARTS) or (_parts_in(etag or "") if parted else 0),
+        parts=_number(ours, PARTS) or (_parts_in(etag or "") if parted or body.kind is BodyKind.PLAIN else 0),
         dictionary=ours.get(s4.DICTIONARY_ID, ""),
         forwarded=told(response),
     )

@@ -175,3 +175,21 @@ def test_checksums_of_plain_objects(s3: Any, upstream: Upstream, counted: Counte
             got["ChecksumType"],
         )
     assert [2, 1, 1] == counts
+
+
+def test_parts_of_plain_objects(s3: Any, upstream: Upstream, counted: Counted) -> None:
+    """An object that somebody else made of parts has them here, too; their table is looked up once."""
+    bodies = [mixed(5 * MIB, seed=1), mixed(5 * MIB + 1, seed=2), b"end"]
+    place = {"Bucket": BUCKET, "Key": "p"}
+    place["UploadId"] = upstream.call("CreateMultipartUpload", **place)["UploadId"]
+    etags = [upstream.call("UploadPart", **place, PartNumber=n, Body=body)["ETag"] for n, body in enumerate(bodies, 1)]
+    listed = [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, 1)]
+    etag = upstream.call("CompleteMultipartUpload", **place, MultipartUpload={"Parts": listed})["ETag"]
+    got = s3.get_object(Bucket=BUCKET, Key="p")
+    assert (etag, b"".join(bodies)) == (got["ETag"], got["Body"].read())
+    for number, body in enumerate(bodies, 1):
+        part = s3.get_object(Bucket=BUCKET, Key="p", PartNumber=number)
+        assert (body, 3) == (part["Body"].read(), part["PartsCount"])
+    counted.take()
+    assert len(bodies[1]) == s3.head_object(Bucket=BUCKET, Key="p", PartNumber=2)["ContentLength"]
+    assert {"HeadObject": 1} == counted.take()
