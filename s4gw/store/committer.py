@@ -27,6 +27,7 @@ from s4gw.store.errors import BadOperation, NoSpace, Refused, StoreError, Unavai
 from s4gw.store.generation import Generations
 from s4gw.store.layout import RecordKind, head_bytes
 from s4gw.store.ops import PAYLOAD_BYTES_MAX, Journal, JournalEntry, Operation, Order, Outcome, Reply, Request
+from s4gw.store.room import Room
 from s4gw.store.schema import BUSY_TIMEOUT_MS, flushed, open_writer
 from s4gw.store.tables import Tables
 from s4gw.store.volume import AppendFile, Extent, Gather, create_volume
@@ -131,6 +132,7 @@ class Committer:
         background: Moves most of the write-ahead log beside the commits; without it they wait.
         flush: ``os.fdatasync``, or a stand-in that fails.
         writev: ``os.writev``, or a stand-in that fails.
+        room: Says when the disk takes no more new data; deletes and compaction go on.
     """
 
     def __init__(  # noqa: PLR0913
@@ -143,7 +145,9 @@ class Committer:
         background: bool = False,
         flush: Callable[[int], None] = os.fdatasync,
         writev: Gather = os.writev,
+        room: Room | None = None,
     ) -> None:
+        self._room = room or Room(data_dir)
         self._data_dir = data_dir
         self._volume_bytes = volume_bytes
         self._clock = clock
@@ -178,7 +182,7 @@ class Committer:
                 answers = [[refused] * len(request.orders) for request in requests]
             if self._volume_end >= self._volume_bytes or self._rotate_first or self._tables.turn:
                 self._try_rotate()
-            volume = 0 if self._rotate_first else self._volume
+            volume = 0 if self._rotate_first or not self._room.left() else self._volume
             return [Reply(volume, outcomes) for outcomes in answers]
 
     def close(self) -> None:
@@ -258,6 +262,8 @@ class Committer:
     def _append_payloads(self, requests: Sequence[Request]) -> list[Extent]:
         """Append the bodies that came with their orders, all at once. Raises: Unavailable."""
         orders = (order for request in requests for order in request.orders)
+        if not self._room.left():
+            return []
         payloads = [order.payload for order in orders if order.payload is not None and _rides(order)]
         return self._file(self._volume).append_each(RecordKind.DATA, payloads) if payloads else []
 
@@ -266,7 +272,9 @@ class Committer:
         seq = tables.last_seq
         encoded = order.operation
         try:
-            extent = next(placed) if _rides(order) else None
+            extent = next(placed, None) if _rides(order) else None
+            if extent is None and _rides(order):
+                raise NoSpace("the disk has no room for new data")
             operation = decode_operation(encoded)
             if order.payload:
                 if extent is None or not isinstance(operation, ops.Put) or operation.extents:

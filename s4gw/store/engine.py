@@ -159,6 +159,10 @@ class Store:
             for outcome in reply.outcomes
         ]
 
+    def reach(self) -> None:
+        """Raises: Unavailable, when nobody commits."""
+        self._send(Request([]))
+
     def check(self) -> None:
         """Raises: Unavailable, when a commit would not succeed now."""
         if not self._send(Request([])).volume:

@@ -126,7 +126,7 @@ class Upkeep:
         self.clock = clock
         self.step = step
         self.writev = writev
-        store.check()  # somebody commits, and the index is there
+        store.reach()  # somebody commits, and the index is there; no matter whether the disk is full
         self.connection: apsw.Connection = open_reader(self.data_dir / "index.db")
 
 

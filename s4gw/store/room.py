@@ -1,0 +1,56 @@
+"""Whether the disk has room for new data: the last of it is kept for deletes, compaction and the index.
+
+On a disk that is full to the last byte not even a delete could be journalled, and nothing would ever come back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+RESERVE_BYTES: Final = 64 * 1024**2
+"""Enough for the journal and index of many deletes, and for copying what is alive in a volume that is mostly dead."""
+
+RESERVE_SHARE: Final = 50  # of a small disk it is one part in so many
+_LOOK_S: Final = 1.0  # a system call for each batch would cost as much as a small one
+
+
+def disk_room(data_dir: Path) -> tuple[int, int]:
+    """Bytes that this user may still write to the file system, and all bytes of it. Raises: OSError."""
+    found = os.statvfs(data_dir)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+class Room:
+    """Looks at the disk now and then.
+
+    Args:
+        data_dir: The data directory.
+        look: Free and all bytes.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        look: Callable[[Path], tuple[int, int]] = disk_room,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._data_dir = data_dir
+        self._look = look
+        self._clock = clock
+        self._due = float("-inf")
+        self._left = True
+
+    def left(self) -> bool:
+        """Whether new data may come."""
+        now = self._clock()
+        if now >= self._due:
+            self._due = now + _LOOK_S
+            free, total = self._look(self._data_dir)
+            self._left = free > min(RESERVE_BYTES, total // RESERVE_SHARE)
+        return self._left
