@@ -72,7 +72,7 @@ class RemoteListing(RemoteBase):
             self.check_bucket(bucket)
             return EMPTY_PAGE
         entries: list[Entry] = []
-        position, wanted, more = past(prefix, delimiter, after), limit, True
+        position, wanted, more, last = past(prefix, delimiter, after), limit, True, ""
         while more and len(entries) < limit:
             page = self.call(
                 "ListObjectsV2",
@@ -82,19 +82,22 @@ class RemoteListing(RemoteBase):
                 StartAfter=position or None,
                 MaxKeys=wanted,
             )
-            listed = objects_of(page)
-            more = bool(page.get("IsTruncated"))
-            entries += [entry for entry in listed if entry.name > after and self._shows(bucket, entry)]
-            if more:
+            listed, room = objects_of(page), limit - len(entries)
+            shown = [entry for entry in listed.entries if self._shows(bucket, entry)]
+            if len(shown) > room and wanted > room and not listed.certain:
+                wanted = room  # what comes first is not known: ask for no more than there is room for
+                continue
+            more = bool(page.get("IsTruncated")) or len(shown) > room
+            entries += shown[:room]
+            last = listed.last if len(shown) <= room else entries[-1].name
+            if more and len(entries) < limit:
                 position = advanced(position, listed)
             wanted = PAGE_MAX  # something was hidden, and more of it may follow
-        page_of = entries[:limit]
-        truncated = more or len(entries) > limit
         return ListPage(
-            objects=self._described(bucket, page_of),
-            prefixes=[entry.name for entry in page_of if entry.seen is None],
-            truncated=truncated,
-            next_key=page_of[-1].name if truncated else "",
+            objects=self._described(bucket, entries),
+            prefixes=[entry.name for entry in entries if entry.seen is None],
+            truncated=more,
+            next_key=last if more else "",
         )
 
     def list_versions(  # noqa: PLR0913

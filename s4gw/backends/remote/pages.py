@@ -6,6 +6,7 @@ boto3 gives objects, markers and common prefixes apart; they are merged here as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from s4gw.backends.base import NULL_VERSION
@@ -43,14 +44,33 @@ def entry_of(item: Mapping[str, Any], *, delete_marker: bool = False) -> Entry:
     )
 
 
-def objects_of(page: Mapping[str, Any]) -> list[Entry]:
-    """Entries of a page of ListObjectsV2, ascending."""
+class Listed(NamedTuple):
+    """A page of ListObjectsV2.
+
+    S3 lists keys ascending. Servers that keep keys as paths list a folder before names that begin like it: ``a/0``
+    before ``a.b`` (SeaweedFS). The upstream's own order is kept, as its next page follows on it.
+    """
+
+    entries: list[Entry]
+    certain: bool
+    """The order is the upstream's for sure; objects and prefixes, which come apart, could be merged in one way only."""
+    last: str
+    """Where the next page begins."""
+
+
+def objects_of(page: Mapping[str, Any]) -> Listed:
+    """Read a page of ListObjectsV2."""
     entries = [entry_of(item) for item in page.get("Contents") or ()]
-    prefixes = page.get("CommonPrefixes")
-    if prefixes:
-        entries += [Entry(str(item["Prefix"])) for item in prefixes]
-    entries.sort(key=lambda entry: entry.name)
-    return entries
+    prefixes = [Entry(str(item["Prefix"])) for item in page.get("CommonPrefixes") or ()]
+    if not prefixes:
+        return Listed(entries, True, entries[-1].name if entries else "")
+    merged = sorted([*entries, *prefixes], key=lambda entry: entry.name)
+    if all(before.name.replace("/", "\0") < after.name.replace("/", "\0") for before, after in pairwise(merged)):
+        return Listed(merged, True, merged[-1].name)
+    # Some servers' tokens are names. Otherwise S3's order counts; at worst entries are listed again, never left out.
+    token = str(page.get("NextContinuationToken") or "")
+    ends = {found[-1].name for found in (entries, prefixes) if found}
+    return Listed([*entries, *prefixes], False, token if token in ends else merged[-1].name)
 
 
 def versions_of(page: Mapping[str, Any]) -> list[Entry]:
@@ -91,14 +111,15 @@ def past(prefix: str, delimiter: str, after: str) -> str:
     return after if end < 0 else after[: end + len(delimiter)] + ABOVE_ALL
 
 
-def advanced(position: str, listed: Sequence[Entry]) -> str:
+def advanced(position: str, listed: Listed) -> str:
     """Where the next upstream page begins. Raises: InternalError, for an upstream that does not go on."""
-    after = position
-    if listed:
-        last = listed[-1]
-        hidden = reserved_prefix_of(last.name)
-        after = hidden + ABOVE_ALL if hidden else last.name + ABOVE_ALL if last.seen is None else last.name
-    if after <= position:
+    after = listed.last or position
+    hidden = reserved_prefix_of(after)
+    if hidden:
+        after = hidden + ABOVE_ALL
+    elif any(entry.seen is None and entry.name == after for entry in listed.entries):
+        after += ABOVE_ALL
+    if after == position:
         raise InternalError
     return after
 

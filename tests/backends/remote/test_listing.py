@@ -219,6 +219,48 @@ def test_sidecars_of_a_whole_bucket_cost_few_pages(fake: FakeUpstream, listing: 
     assert fake.counts()["ListObjectsV2"] <= 4
 
 
+class PathOrdered(FakeUpstream):
+    """Keeps keys as paths: a folder comes before names that begin like it. Its tokens are names, if `named`."""
+
+    named = True
+
+    def _ListObjectsV2(self, *, Bucket: str, StartAfter: str = "", **more: Any) -> dict[str, Any]:  # noqa: N802, N803
+        prefix, delimiter = more.get("Prefix", ""), more.get("Delimiter", "")
+        found: dict[str, dict[str, Any] | None] = {}
+        for obj in sorted(self.store.list_objects(Bucket, limit=10**9).objects, key=lambda obj: by_path(obj.key)):
+            end = obj.key.find(delimiter, len(prefix)) if delimiter else -1
+            if obj.key.startswith(prefix) and by_path(obj.key) > by_path(StartAfter):
+                found[obj.key if end < 0 else obj.key[: end + len(delimiter)]] = self._listed(obj) if end < 0 else None
+        found.pop(StartAfter, None)
+        names = list(found)[: min(more.get("MaxKeys", 1000), self.page_size)]
+        truncated = len(names) < len(found)
+        return {
+            "Contents": [found[name] for name in names if found[name] is not None],
+            "CommonPrefixes": [{"Prefix": name} for name in names if found[name] is None],
+            "IsTruncated": truncated,
+        } | ({"NextContinuationToken": names[-1] if self.named else "opaque"} if truncated else {})
+
+
+def by_path(name: str) -> str:
+    return name.replace("/", "\0")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 1000])
+@pytest.mark.parametrize("delimiter", ["", "/", "."])
+def test_servers_that_list_by_path_lose_nothing(limit: int, delimiter: str) -> None:
+    """SeaweedFS does: `a/0` stands before `a.b`, while every key of S3's order would have it the other way round."""
+    fake = PathOrdered()
+    fake.call("CreateBucket", Bucket=BUCKET)
+    names = ["!", "a.b", "a/0", "a/1", "a/2", "a0", "b b", "b/1", "b/x.y", "b/x/1", "c"]
+    put_plain(fake, *names, *RESERVED, *(f"{name}.s4index" for name in names))
+    listing = lister(fake)
+    expected = {name[: name.find(delimiter) + 1] if delimiter and delimiter in name else name for name in names}
+    for named in (True, False):
+        fake.named = named
+        found = [name for page in everything(listing, limit, delimiter=delimiter) for name in page]
+        assert (expected, True) == (set(found), not named or len(found) == len(expected))
+
+
 # -- versions ----------------------------------------------------------------------------------------------------------
 def versions_of(listing: RemoteListing, limit: int, **query: Any) -> list[tuple[str, str, int, bool, bool]]:
     found, more, key, version = [], True, "", ""
