@@ -22,6 +22,7 @@ from botocore import xform_name
 from s4gw.backends.remote.body import UpstreamBody
 from s4gw.backends.remote.breaker import Breaker
 from s4gw.backends.remote.clients import Clients
+from s4gw.backends.remote.conditions import WriteConditions
 from s4gw.backends.remote.config import UpstreamSettings
 from s4gw.backends.remote.errors import OURS, UpstreamUnavailable, label_of, translate
 from s4gw.backends.remote.lean import FAILURES, LEAN, Lean, NotSentError
@@ -80,6 +81,7 @@ class Upstream:
         settings: Where and how.
         observer: Told of every call, in the calling thread.
         breaker: Refuses calls while the upstream is down.
+        notice: Told in words what an operator should know about the upstream.
         prepare: Gets each new boto3 client; tests put their transport in here.
     """
 
@@ -89,11 +91,13 @@ class Upstream:
         *,
         observer: Observer = _ignore,
         breaker: Breaker | None = None,
+        notice: Callable[[str], None] = lambda _text: None,
         prepare: Callable[[Any], None] | None = None,
     ) -> None:
         self.settings = settings
         self._observer = observer
         self.breaker = Breaker() if breaker is None else breaker
+        self._conditions = WriteConditions(self.call, notice)
         self._prepare = prepare
         self._lock = threading.Lock()
         self._pid = 0
@@ -112,6 +116,7 @@ class Upstream:
         Raises: classes of `s4gw.s3.errors`; `UpstreamUnavailable` when there is no answer.
         """
         given = {name: value for name, value in params.items() if value is not None}
+        self._conditions.hold(operation, given)
         probe = self.breaker.enter()
         try:
             result = self._carry_out(operation, given)

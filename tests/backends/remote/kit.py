@@ -46,7 +46,12 @@ def error_answer(status: int, code: str, *, headers: dict[str, str] | None = Non
 
 
 def scripted(
-    answers: list[Any], *, told: list[Answered] | None = None, attempts: int = 1, breaker: Breaker | None = None
+    answers: list[Any],
+    *,
+    told: list[Answered] | None = None,
+    attempts: int = 1,
+    breaker: Breaker | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
 ) -> tuple[Upstream, Script]:
     """An upstream that answers by script."""
     script = Script(answers)
@@ -54,6 +59,7 @@ def scripted(
         UpstreamSettings(endpoint_url=ENDPOINT, addressing="path", attempts=attempts),
         observer=(lambda _: None) if told is None else told.append,
         breaker=breaker,
+        notice=notice,
         prepare=sent_by(script.send),
     )
     return upstream, script
