@@ -40,7 +40,7 @@ _CLOSER_CANDIDATES: Final = 3
 _HOPEFUL_PERCENT: Final = 115
 _UNEVEN: Final = 3  # one sample takes so many times what another takes: several kinds of bytes
 _NOTHING: Final = 128  # bytes; what samples of nearly nothing take says little
-_GLANCE_BYTES: Final = 4096
+_GLANCE_BYTES: Final = 2048
 _GLANCE_PERCENT: Final = 95
 
 ZSTD: Final = Choice(CodecId.ZSTD_CASCADE, 1)
