@@ -92,6 +92,21 @@ def test_3_multipart_releases_what_it_held(store: Store) -> None:
     store.close()
 
 
+def test_3_bytes_of_writers_that_died_are_dead(store: Store) -> None:
+    """Nothing refers to what was never committed, and nobody has to look for it."""
+    put(store, "kept", b"k" * 50_000)
+    for _ in range(5):
+        body = store.stage()
+        body.write(b"d" * 1_500_000)
+        del body
+    before = disk_bytes(store.data_dir)
+    compact(store)
+    assert b"k" * 50_000 == get(store, "kept")
+    after = disk_bytes(store.data_dir)
+    store.close()
+    assert (True, True) == (before > 7_000_000, after < 100_000)
+
+
 def test_6_nothing_comes_back_after_everything_was_deleted(store: Store) -> None:
     """There recovery from volumes resurrected objects: deletes stood nowhere."""
     for key in fill(store):
