@@ -113,8 +113,9 @@ def test_folder_that_cannot_be_written_costs_nothing_but_memory(tmp_path: Path) 
     assert [None] == catalogue.look_up("b", [SEEN])
 
 
-def test_threads_and_processes_share_the_file(tmp_path: Path) -> None:
-    """Each opens the file for itself; all rows are there at the end."""
+def test_threads_and_processes_share_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each opens the file for itself; all rows are there at the end, since nobody is busy for a minute."""
+    monkeypatch.setattr(module, "_BUSY_MS", 60_000)
 
     def fill(first: int) -> None:
         mine = Catalogue(tmp_path / "catalogue")  # as another process does
