@@ -1,4 +1,4 @@
-"""Walking through a volume record by record, in one sequential read that passes over the payloads nobody wants."""
+"""Walking through a volume record by record, in one sequential read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAD_BYTES_MAX: Final = 4 * 1024**2  # a length that is not true must not lead 
 
 
 class Found(NamedTuple):
-    """One record with a correct head; the payload is read and checked by `Walk.payload`."""
+    """One record; `Walk.payload` has its bytes."""
 
     offset: int
     head: RecordHead
@@ -85,11 +85,15 @@ class Walk:
         os.close(self._fd)
 
     def records(self, start: int = VOLUME_HEADER.size) -> Iterator[Found | Hole]:
-        """Everything from *start* on, in order; heads are checked, payloads are not. Raises: OSError."""
+        """Everything from *start* on, in order, each record whole and correct. Raises: OSError.
+
+        A head alone does not say where the next record begins: a writer that died in the middle has left one whose
+        payload is what others appended after it.
+        """
         at = start
         while at < self.size:
             head = self._head(at)
-            if head is None or at + head.record_bytes > self.size:
+            if head is None or not self._is_whole(Found(at, head)):
                 end = self._next_salt(at + 1)
                 yield Hole(at, end)
                 at = end
@@ -112,6 +116,13 @@ class Walk:
             raise RecordDamaged(self.volume, found.offset, "payload is cut")
         check_blocks(head, 0, data, volume=self.volume, offset=found.offset)
         return data
+
+    def _is_whole(self, found: Found) -> bool:
+        try:
+            self.payload(found)
+        except RecordDamaged:
+            return False
+        return True
 
     def _head(self, at: int) -> RecordHead | None:
         start = self._bytes(at, RECORD_HEADER.size)

@@ -245,6 +245,39 @@ def test_f_a_write_that_fails_in_the_middle_moves_no_offset(tmp_path: Path) -> N
     assert [] == agree(tmp_path)
 
 
+def test_f_a_writer_that_died_in_the_middle_hides_nothing(tmp_path: Path) -> None:
+    """The head of its record is whole, and claims what others appended after it: the journal of answered writes."""
+    torn = False
+
+    def writev(fd: int, buffers: Sequence[Buffer]) -> int:
+        return os.write(fd, b"".join(buffers)[:500]) if torn else os.writev(fd, buffers)
+
+    prepare(tmp_path)
+    recover(tmp_path)
+    committer = Committer(tmp_path)
+    store = Store(tmp_path, committer=committer, writev=writev)
+    make_bucket(store)
+    put(store, "before", b"b" * 20_000)
+    torn = True
+    with pytest.raises(Unavailable):
+        put(store, "torn", b"t" * 90_000)
+    torn = False
+    stored = {f"k{number}": bytes([number]) * 3000 for number in range(50)}
+    for key, data in stored.items():
+        put(store, key, data)
+    delete(store, "before")
+    assert [] == upkeeping.check(tmp_path, pace=Pace(tmp_path, 0)).lines
+    store.close()
+    committer.close()
+    rows = all_rows(tmp_path)
+    assert rebuild_index(tmp_path).whole
+    assert rows == all_rows(tmp_path)
+    again = open_store(tmp_path)
+    compact(again)
+    check_all(again, stored)
+    rebuilt(again)
+
+
 def test_g_object_bytes_do_not_pass_for_records(store: Store) -> None:
     """Not even with the salt, which nobody outside can know: a record's head is believed where the walk comes by."""
     put(store, "first", b"f" * 20_000)
