@@ -1,7 +1,8 @@
 """The committer's process: ``python -m s4gw.store.storaged --data-dir DIR --parent-pid PID``.
 
 One event loop: take every request that has arrived, commit them as one batch, answer, again. While a batch is on its
-way to the disk the next one gathers, so batches grow with the load and with the slowness of the disk.
+way to the disk the next one gathers, so batches grow with the load and with the slowness of the disk; on a fast disk a
+small batch waits half a millisecond for the others of a crowd.
 
 It ends when the process it serves (the arbiter) is gone, after the batch in hand; SIGTERM ends it only when no worker
 is connected any more, since a service manager signals all processes of a service at once and workers still drain.
@@ -15,7 +16,9 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +38,14 @@ EXIT_CANNOT_RUN: Final = 3
 _BACKLOG: Final = 1024
 _RECEIVE_BYTES: Final = 256 * 1024
 _IDLE_S: Final = 1.0  # an idle second is when the write-ahead log is moved into the index
+LINGER_S: Final = 0.0005
+"""Seconds that a batch waits for more when most of those who write are not in it.
+
+A transaction and a flush cost as much for one as for five. Eight clients, two cores, 2026-11: 230 to 165 us of CPU for
+a small PUT, and a tenth more of them; a millisecond saves more CPU and gives no more PUTs.
+"""
+LINGER_PEERS_MIN: Final = 4
+LINGER_BATCHES: Final = 4
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 
 
@@ -59,6 +70,19 @@ class _Peer:
         body = bytes(self.received[wire.LENGTH.size : end])
         del self.received[:end]
         return wire.decode_request(body)
+
+
+def worth_waiting(count: int, recent: Iterable[set[int]]) -> bool:
+    """Tell whether most of those who have been writing just now are still on their way with the next request.
+
+    Args:
+        count: Requests that have arrived.
+        recent: Who was in each of the last batches.
+    """
+    if not 0 < count < LINGER_PEERS_MIN:
+        return False
+    crowd = len(set[int]().union(*recent))
+    return crowd >= LINGER_PEERS_MIN and 2 * count < crowd
 
 
 class Server:
@@ -87,6 +111,7 @@ class Server:
         self._parent = parent
         self._wake = wake
         self._peers: dict[int, _Peer] = {}
+        self._recent: deque[set[int]] = deque(maxlen=LINGER_BATCHES)
         self._stopping = False
         self._parent_gone = False
         self._epoll = select.epoll()
@@ -112,7 +137,19 @@ class Server:
             self._committer.checkpoint(idle=True)
             return
         batch: list[tuple[int, Request]] = []
-        size = 0
+        size = self._take(events, batch, 0)
+        if worth_waiting(len(batch), self._recent):
+            time.sleep(LINGER_S)
+            self._take(self._epoll.poll(0), batch, size)
+        if batch:
+            self._recent.append({descriptor for descriptor, _ in batch})
+            replies = self._committer.commit([request for _, request in batch])
+            for (descriptor, _), reply in zip(batch, replies, strict=True):
+                self._send(descriptor, wire.encode(reply))
+            self._committer.checkpoint()
+
+    def _take(self, events: Sequence[tuple[int, int]], batch: list[tuple[int, Request]], size: int) -> int:
+        """Do what *events* ask for; requests that have arrived whole go into *batch*. Returns: its size in bytes."""
         for descriptor, event in events:
             if descriptor == self._listener.fileno():
                 self._accept()
@@ -125,11 +162,7 @@ class Server:
                 self._send(descriptor, b"")
             elif size < BATCH_BYTES_MAX:  # the others stay readable and are in the next batch
                 size += self._receive(descriptor, batch)
-        if batch:
-            replies = self._committer.commit([request for _, request in batch])
-            for (descriptor, _), reply in zip(batch, replies, strict=True):
-                self._send(descriptor, wire.encode(reply))
-            self._committer.checkpoint()
+        return size
 
     def _accept(self) -> None:
         while True:

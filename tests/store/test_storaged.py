@@ -19,7 +19,7 @@ from s4gw.store.client import CommitterClient, ensure_running
 from s4gw.store.lock import COMMITTER_LOCK, FileLock
 from s4gw.store.ops import Request
 from s4gw.store.recovery import prepare
-from s4gw.store.storaged import EXIT_CANNOT_RUN, EXIT_LOCKED, main
+from s4gw.store.storaged import EXIT_CANNOT_RUN, EXIT_LOCKED, main, worth_waiting
 from tests.store.kit import get, keys, make_bucket, put
 
 
@@ -149,3 +149,20 @@ def test_it_does_not_start_for_a_process_that_is_gone(tmp_path: Path, parent: su
     parent.communicate(b"\n")
     with pytest.raises(Unavailable):
         ensure_running(tmp_path / "data", parent.pid)
+
+
+@pytest.mark.parametrize(
+    ("count", "recent", "expected"),
+    [
+        (1, [{1}, {1}, {1}], False),
+        (1, [{1}, {2}, {1}, {3}], False),
+        (1, [{1}, {2}, {3}, {4}], True),
+        (2, [{1, 2}, {3}, {4}], False),
+        (3, [{1, 2, 3}, {4, 5, 6}, {7, 8}], True),
+        (4, [{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10}], False),
+        (0, [{1, 2, 3, 4}], False),
+    ],
+)
+def test_only_a_small_part_of_a_crowd_waits_for_the_rest(count: int, recent: list[set[int]], expected: bool) -> None:
+    """Nobody who writes alone, or with one or two others, ever waits."""
+    assert worth_waiting(count, recent) is expected
