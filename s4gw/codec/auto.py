@@ -16,7 +16,14 @@ import msgspec
 from s4gw.checksum import Buffer
 from s4gw.codec import estimate, hint, pco, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter
-from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, spread, trial_level, trial_sample
+from s4gw.codec.dispatch import (
+    INCOMPRESSIBLE_PERMILLE,
+    Dispatcher,
+    SamplingDispatcher,
+    spread,
+    trial_level,
+    trial_sample,
+)
 from s4gw.codec.layout import CodecId, PcoType, TypedFilter
 
 AUTO_BYTES_MIN: Final = 64 * 1024
@@ -142,10 +149,7 @@ def _confirmed(view: memoryview, said: str) -> Choice | None:
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if said == hint.TEXT and estimate.is_text(pieces):
         return ZSTD
-    if (
-        said == hint.RAW
-        and _total(ZSTD, view, pieces) * 1000 >= sum(map(len, pieces)) * estimate.INCOMPRESSIBLE_PERMILLE
-    ):
+    if said == hint.RAW and _total(ZSTD, view, pieces) * 1000 >= sum(map(len, pieces)) * INCOMPRESSIBLE_PERMILLE:
         return PLAIN
     return None
 
@@ -186,7 +190,7 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     totals = {choice: sum(each) for choice, each in costs.items()}
     best = min(totals, key=totals.__getitem__)
     mixed = sum(map(min, zip(*costs.values(), strict=True)))
-    if mixed * 1000 >= size * estimate.INCOMPRESSIBLE_PERMILLE:
+    if mixed * 1000 >= size * INCOMPRESSIBLE_PERMILLE:
         return PLAIN
     uneven = best is not ZSTD and max(costs[best]) > _UNEVEN * max(min(costs[best]), _NOTHING)
     if uneven or mixed * 100 < totals[best] * _SEGMENTS_PERCENT:
@@ -249,7 +253,7 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
         middle = trial_sample(view, len(view))
         if min(zstd.trial_size(middle, level, len(view)) for level in _LEVELS) < estimate.size_of(best, middle):
             return ZSTD
-    if costs[best] >= sum(map(len, pieces)) * estimate.INCOMPRESSIBLE_PERMILLE // 10:
+    if costs[best] >= sum(map(len, pieces)) * INCOMPRESSIBLE_PERMILLE // 10:
         return PLAIN
     return best
 

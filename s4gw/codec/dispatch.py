@@ -19,7 +19,7 @@ SMALL_BYTES: Final = 16 * 1024
 
 _PIECE_BYTES: Final = 8 * 1024
 _PIECES: Final = 4
-_INCOMPRESSIBLE_PERMILLE: Final = 985  # four pieces that shrink by less than this are not worth a codec
+INCOMPRESSIBLE_PERMILLE: Final = 985  # four pieces that shrink by less than this are not worth a codec
 
 _CLEARLY_PERMILLE: Final = 900  # a piece that shrinks by this much settles it: no more pieces are tried
 
@@ -134,7 +134,7 @@ class SamplingDispatcher:
         del choice
         view = memoryview(frame).cast("B")
         middle = view[len(view) // 2 : len(view) // 2 + _PIECE_BYTES]
-        return 1000 * (len(zstd.encode(middle, _TRIAL_LEVELS[0])) * 1000 < len(middle) * _INCOMPRESSIBLE_PERMILLE)
+        return 1000 * (len(zstd.encode(middle, _TRIAL_LEVELS[0])) * 1000 < len(middle) * INCOMPRESSIBLE_PERMILLE)
 
     def hinted(self, hint: str) -> Dispatcher:  # noqa: ARG002 - knows one codec only
         return self
@@ -152,7 +152,7 @@ def _incompressible(view: memoryview) -> bool:
             return False
         original += len(piece)
         stored += size
-    return stored * 1000 >= original * _INCOMPRESSIBLE_PERMILLE
+    return stored * 1000 >= original * INCOMPRESSIBLE_PERMILLE
 
 
 def spread(view: memoryview, count: int, piece_bytes: int, *, alignment: int = 1) -> list[memoryview]:
