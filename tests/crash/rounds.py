@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from s4gw.store import Refused, Store, Unavailable, ops, rebuild_index, unpack_runs, upkeeping
-from s4gw.store.lock import COMMITTER_LOCK, FileLock
+from s4gw.store.lock import COMMITTER_LOCK
 from tests.crash.workload import disagree, essence
 from tests.store.kit import BUCKET, nonce
 
@@ -22,7 +22,7 @@ WRITERS = 2
 KEYS = 10
 GONE = -1
 PAUSES_S = (0.02, 0.25)
-SETTLE_S = 0.5
+SETTLE_S = 120.0
 
 
 def body_of(key: str, number: int) -> bytes:
@@ -63,11 +63,23 @@ def kill_round(data_dir: Path, seed: int, *, seconds: float) -> dict[str, int]:
         compactor.wait()
         with suppress(ProcessLookupError, ValueError):
             os.kill(int((data_dir / COMMITTER_LOCK).read_text()), signal.SIGKILL)
-    for _ in range(2):  # one that was being started for a process killed by now ends by itself
-        FileLock(data_dir / COMMITTER_LOCK, wait=True).release()
-        time.sleep(SETTLE_S)
+    _wait_until_unnamed(data_dir)
     counts["answered"] = _judge(data_dir, reports)
     return counts
+
+
+def _wait_until_unnamed(data_dir: Path) -> None:
+    """A storaged that was being started for a process killed by now ends by itself, however late it gets its turn."""
+    name, end = os.fsencode(data_dir), time.monotonic() + SETTLE_S
+    while any(name in _words(process) for process in Path("/proc").glob("[0-9]*")):
+        assert time.monotonic() < end, "a process of the round does not end"
+        time.sleep(0.05)
+
+
+def _words(process: Path) -> list[bytes]:
+    with suppress(OSError):  # it has just ended
+        return (process / "cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def _fork(work: Callable[[], None]) -> int:
