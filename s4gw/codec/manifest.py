@@ -3,14 +3,19 @@
 One array, elements in this order; readers ignore elements past those they know, writers append only:
 
     0  original size                     4  checksum type: 0 none, 1 FULL_OBJECT, 2 COMPOSITE
-    1  CRC-32C of the original, or nil   5  parts: nil, or [numbers, original sizes, MD5s, {algorithm: digests}]
+    1  CRC-32C of the original, or nil   5  parts: nil, or [numbers, original sizes, MD5s, checksums]
     2  ETag                              6  codecs: {id: [frames, original bytes, stored bytes]}
     3  checksums: {algorithm: digest}
 
 An ETag or digest is its raw bytes, or [raw bytes, N] if its text ends in "-N"; what is not plain lower-case hex or
 base64 is [its UTF-8, 0], so that every manifest comes back as it was given. Those of all parts stand in one byte
-string if each is raw and their lengths are equal, else in an array. A one-part object with a CRC-64/NVME takes 93
-bytes of manifest, one with SHA-256 takes 143.
+string if each is raw and their lengths are equal, else in an array.
+
+Frames of very regular data take some 40 bytes for a MiB, and the part table is not to outweigh them. Of parts,
+therefore, the numbers are an array or, if they are 1 to N, just N; their sizes an array or, if all but the last are
+equal and add up to the original with the rest as the last, just that size; their checksums {algorithm: digests} or,
+if that is the object's one algorithm, just the digests. MD5s nobody asks for: they are written as no bytes, and what
+the object's ETag was made of can be computed again from the parts.
 """
 
 from __future__ import annotations
@@ -35,8 +40,8 @@ class ManifestPart(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     original_size: int
-    etag: str
-    """MD5 of the part, 32 hex digits."""
+    etag: str = ""
+    """MD5 of the part, 32 hex digits; empty where it is not kept."""
     checksums: dict[str, str] = {}
     """Algorithm in S3's spelling -> base64."""
 
@@ -73,10 +78,10 @@ _Column = bytes | list[_Digest]
 class _Parts(msgspec.Struct, frozen=True, array_like=True):
     """Element 5, by columns: they pack better than rows."""
 
-    numbers: list[int]
-    sizes: list[int]
+    numbers: list[int] | int
+    sizes: list[int] | int
     md5s: _Column
-    checksums: dict[str, _Column]
+    checksums: dict[str, _Column] | _Column
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True):
@@ -104,7 +109,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
             etag=_narrow(manifest.etag, _from_hex),
             checksums={name: _narrow(text, _from_base64) for name, text in manifest.checksums.items()},
             checksum_type=_TYPES.index(manifest.checksum_type),
-            parts=_narrow_parts(manifest.parts) if manifest.parts else None,
+            parts=_narrow_parts(manifest) if manifest.parts else None,
             codecs=dict(manifest.codecs),
         )
     )
@@ -120,31 +125,43 @@ def decode_manifest(data: Buffer) -> Manifest:
             etag=_widen(wire.etag, bytes.hex),
             checksums={name: _widen(digest, b64) for name, digest in wire.checksums.items()},
             checksum_type=_TYPES[wire.checksum_type],
-            parts=_widen_parts(wire.parts) if wire.parts is not None else (),
+            parts=_widen_parts(wire.parts, wire) if wire.parts is not None else (),
             codecs=wire.codecs,
         )
     except (msgspec.MsgspecError, ValueError, IndexError, UnicodeDecodeError) as error:
         raise CorruptTrailer(f"manifest: {error}") from error
 
 
-def _narrow_parts(parts: Sequence[ManifestPart]) -> _Parts:
+def _narrow_parts(manifest: Manifest) -> _Parts:
+    parts = manifest.parts
+    numbers, sizes = [part.number for part in parts], [part.original_size for part in parts]
     names = sorted({name for part in parts for name in part.checksums})
+    columns = {name: _narrow_column([part.checksums.get(name, "") for part in parts], _from_base64) for name in names}
     return _Parts(
-        numbers=[part.number for part in parts],
-        sizes=[part.original_size for part in parts],
+        numbers=len(parts) if numbers == list(range(1, len(parts) + 1)) else numbers,
+        sizes=sizes[0] if sizes == _even_sizes(sizes[0], len(parts), manifest.original_size) else sizes,
         md5s=_narrow_column([part.etag for part in parts], _from_hex),
-        checksums={
-            name: _narrow_column([part.checksums.get(name, "") for part in parts], _from_base64) for name in names
-        },
+        checksums=columns[names[0]] if names == list(manifest.checksums) and len(names) == 1 else columns,
     )
 
 
-def _widen_parts(wire: _Parts) -> tuple[ManifestPart, ...]:
-    count = len(wire.numbers)
-    if count > PARTS_MAX or len(wire.sizes) != count:
-        raise ValueError(f"{count} parts, {len(wire.sizes)} sizes")
-    etags = _widen_column(wire.md5s, count, bytes.hex)
-    columns = {name: _widen_column(column, count, b64) for name, column in wire.checksums.items()}
+def _even_sizes(size: int, count: int, original_size: int) -> list[int]:
+    """Sizes of *count* parts of *size* bytes, of which the last has what is left."""
+    rest = original_size - size * (count - 1)
+    return [size] * (count - 1) + [rest]
+
+
+def _widen_parts(parts: _Parts, wire: _Wire) -> tuple[ManifestPart, ...]:
+    count = parts.numbers if isinstance(parts.numbers, int) else len(parts.numbers)
+    # SECURITY: a number stands for as many parts, so it is held against the bound before anything is made of it
+    if not 0 <= count <= PARTS_MAX:
+        raise ValueError(f"{count} parts")
+    numbers = range(1, count + 1) if isinstance(parts.numbers, int) else parts.numbers
+    sizes = parts.sizes if isinstance(parts.sizes, list) else _even_sizes(parts.sizes, count, wire.original_size)
+    if len(sizes) != count or min(sizes, default=0) < 0:
+        raise ValueError(f"{count} parts, sizes {sizes[-1:]} of {len(sizes)}")
+    etags = _widen_column(parts.md5s, count, bytes.hex)
+    columns = {name: _widen_column(column, count, b64) for name, column in _named(parts.checksums, wire).items()}
     return tuple(
         ManifestPart(
             number=number,
@@ -152,8 +169,15 @@ def _widen_parts(wire: _Parts) -> tuple[ManifestPart, ...]:
             etag=etag,
             checksums={name: column[row] for name, column in columns.items() if column[row]},
         )
-        for row, (number, size, etag) in enumerate(zip(wire.numbers, wire.sizes, etags, strict=True))
+        for row, (number, size, etag) in enumerate(zip(numbers, sizes, etags, strict=True))
     )
+
+
+def _named(checksums: dict[str, _Column] | _Column, wire: _Wire) -> dict[str, _Column]:
+    if isinstance(checksums, dict):
+        return checksums
+    (name,) = wire.checksums
+    return {name: checksums}
 
 
 def _narrow_column(texts: Sequence[str], decode: Callable[[str], bytes | None]) -> _Column:

@@ -121,7 +121,6 @@ def _manifest(meta: ObjectMeta, etag: str, parts: Sequence[PartInfo]) -> Manifes
             ManifestPart(
                 number=part.number,
                 original_size=part.size,
-                etag=part.etag,
                 checksums={name: value for name, value in part.checksums.items() if name in meta.checksums},
             )
             for part in parts

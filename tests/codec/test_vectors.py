@@ -12,6 +12,7 @@ from s4gw.codec import (
     CodecId,
     DictionaryMissing,
     HeaderWalker,
+    ManifestPart,
     Padding,
     Trailer,
     decode_frame,
@@ -83,8 +84,28 @@ def test_object_with_trailer_version_1() -> None:
     assert trailer.manifest.crc32c == 2292294922
     assert trailer.manifest.checksums == {"CRC32": "4mVbww==-2"}
     assert trailer.manifest.checksum_type == "COMPOSITE"
-    assert [part.checksums["CRC32"] for part in trailer.manifest.parts] == ["/HNCNw==", "2RnrNQ=="]
+    assert trailer.manifest.parts == (
+        ManifestPart(
+            number=1, original_size=1200, etag="3c7926ea06383c3af3ae03b7270dd315", checksums={"CRC32": "/HNCNw=="}
+        ),
+        ManifestPart(
+            number=2, original_size=2400, etag="064fbb31a91babd24d0abeb0dc388925", checksums={"CRC32": "2RnrNQ=="}
+        ),
+    )
     assert {codec: totals.stored_size for codec, totals in trailer.manifest.codecs.items()} == {0: 1228, 1: 298, 7: 390}
+
+
+def test_object_with_a_short_part_table() -> None:
+    """What we write now of the parts of an object: how many, how large, their checksums."""
+    stored = vector("object-parts.bin")
+    trailer = read_trailer(stored, len(stored))
+    assert isinstance(trailer, Trailer)
+    assert decode_all(stored) == ORIGINAL[:3000]
+    assert trailer.manifest.parts == (
+        ManifestPart(number=1, original_size=1200, checksums={"CRC32": "/HNCNw=="}),
+        ManifestPart(number=2, original_size=1200, checksums={"CRC32": "AAAAAA=="}),
+        ManifestPart(number=3, original_size=600, checksums={"CRC32": "2RnrNQ=="}),
+    )
 
 
 def test_raw_bodies() -> None:
