@@ -23,6 +23,10 @@ class Writer(Protocol):
     def size(self) -> int:
         """Bytes written so far."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether what is written is looked for among what is stored: equal writes of some size are kept once."""
+
     def write(self, *buffers: Buffer) -> None:
         """Append *buffers* in order; they may be reused by the caller as soon as this returns.
 

@@ -57,6 +57,10 @@ class EmbeddedWriter:
     def size(self) -> int:
         return self.body.size
 
+    @property
+    def shares(self) -> bool:
+        return self.body.has_twins
+
     def write(self, *buffers: Buffer) -> None:
         with translated():
             self.body.write(*buffers)

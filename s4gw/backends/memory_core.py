@@ -21,6 +21,8 @@ from s4gw.s3.errors import InternalError, NoSuchBucket, NoSuchUpload
 class MemoryWriter:
     """Staged bytes of the memory backend."""
 
+    shares = False
+
     def __init__(self) -> None:
         self._data = bytearray()
         self._size = 0

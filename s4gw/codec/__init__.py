@@ -7,6 +7,7 @@ in prose.
 from s4gw.codec.auto import AutoDispatcher, explain
 from s4gw.codec.cascade import finish as finish_cascade
 from s4gw.codec.choice import Choice, Column, Filter
+from s4gw.codec.cutting import GRID_BYTES, cut
 from s4gw.codec.describe import describe
 from s4gw.codec.dispatch import SMALL_BYTES, AlwaysDispatcher, Dispatcher, SamplingDispatcher
 from s4gw.codec.errors import (
@@ -80,6 +81,7 @@ __all__ = [
     "FRAME_BYTES",
     "FRAME_HEADER_SIZE",
     "FRAME_MAGIC",
+    "GRID_BYTES",
     "LEVEL_DEFAULT",
     "ORIGINAL_BYTES_MAX",
     "PADDING_MAGIC",
@@ -144,6 +146,7 @@ __all__ = [
     "assemble_typed",
     "classify",
     "compress",
+    "cut",
     "decode_frame",
     "decode_payload",
     "decompress",

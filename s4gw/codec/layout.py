@@ -120,7 +120,7 @@ INDEX_ENTRY_SIZE: Final = 8
 INDEX_SIZE_MAX: Final = int.from_bytes(ZSTD_MAGIC, "little") - 1  # see above; we write frames of 1 MiB
 
 TRAILER_TAIL_BYTES: Final = 65536
-"""Suffix that a reader fetches first: holds footer, manifest and index of any ordinary object up to 8 GiB."""
+"""Suffix that a reader fetches first: holds footer, manifest and index of any ordinary object up to 6 GiB."""
 
 FRAMES_MAX: Final = 16_777_216  # S4's own bound; 16 TiB in frames of 1 MiB, three times what S3 allows an object
 MANIFEST_BYTES_MAX: Final = 16 * 1024**2  # 10,000 parts with two SHA-256 each take about 1 MiB

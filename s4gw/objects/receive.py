@@ -7,6 +7,9 @@ is read from the socket, frame n is hashed and compressed by the pool, and frame
 Raw or framed: a body of a single frame that does not shrink is stored as it is; everything else is S4F2 frames.
 Longer incompressible bodies keep their frames (28 bytes per MiB), since those carry the checksum and the index that
 a ranged read verifies and seeks by.
+
+Where equal frames are stored once, the content says where a frame ends (`s4gw.codec.cutting`), and what of a buffer
+belongs to the next frame is copied: a quarter of it on average, 18 us. Elsewhere a frame is a buffer.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from s4gw.codec import (
     FrameHeader,
     FrameIndex,
     Selection,
+    cut,
     encode_frame,
 )
 from s4gw.objects.buffers import BufferPool
@@ -254,6 +258,7 @@ class _Block:
     buffer: bytearray
     view: memoryview
     size: int
+    selection: Selection
     hashed: list[Future[None]]
     encoded: Future[EncodedFrame]
 
@@ -281,13 +286,16 @@ class _Pipeline:
             view = memoryview(buffer)
             size += self._source.readinto(view[size:]) if size < len(buffer) else 0
             while size:
-                self._start(buffer, view, size)
+                rest = self._start(buffer, view, size)
                 buffer, view = bytearray(), memoryview(b"")
                 if len(self._blocks) >= FRAMES_IN_FLIGHT:
                     self._finish_oldest()
                 buffer = pool.take()
                 view = memoryview(buffer)
-                size = self._source.readinto(view)
+                size = len(rest)
+                view[:size] = rest  # its buffer is still that of the newest block
+                rest.release()
+                size += self._source.readinto(view[size:])
             view.release()
             pool.give(buffer)
             while self._blocks:
@@ -303,15 +311,21 @@ class _Pipeline:
             statistics=self._statistics,
         )
 
-    def _start(self, buffer: bytearray, view: memoryview, size: int) -> None:
-        """Hand one block to the pool: hashing in order, compression in any order."""
-        data = view[:size]
+    def _start(self, buffer: bytearray, view: memoryview, size: int) -> memoryview:
+        """Hand one block to the pool, hashing in order, compression in any order; give what of it is the next's."""
+        selection, taken = self._selection, size
+        if self._writer.shares and size == len(buffer):
+            taken, anew = cut(view)
+            if anew:
+                self._selection = Selection(self._squisher.dispatcher)
+        data = view[:taken]
         for future in self._hashing:  # a digest takes its blocks one after another
             future.result()
         submit = self._squisher.pool.submit
         self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
-        encoded = self._squisher.encode(data, self._selection.choose(data, None))
-        self._blocks.append(_Block(buffer, data, size, self._hashing, encoded))
+        encoded = self._squisher.encode(data, selection.choose(data, None))
+        self._blocks.append(_Block(buffer, data, taken, selection, self._hashing, encoded))
+        return view[taken:size]
 
     def _finish_oldest(self) -> None:
         """Append the oldest frame and take its buffer back."""
@@ -319,7 +333,7 @@ class _Pipeline:
         try:
             frame = block.encoded.result()
             stored = _write_frame(self._writer, frame, framed=True)
-            self._selection.observe(frame)
+            block.selection.observe(frame)
             self._index.append(block.size, stored)
             self._statistics.count(frame.codec, block.size, stored)
             self._crc32c = checksum.combine(Algorithm.CRC32C, self._crc32c, frame.crc32c.to_bytes(4, "big"), block.size)

@@ -82,6 +82,11 @@ class StagedBody:
         self._extents: list[Extent] = []
         self.size = 0
 
+    @property
+    def has_twins(self) -> bool:
+        """Whether what is stored already is looked for."""
+        return self._twins is not None
+
     def write(self, *buffers: Buffer) -> None:
         """Take the bytes; large ones go to the volume at once and without a copy. Raises: Unavailable."""
         incoming = sum(map(len, buffers))

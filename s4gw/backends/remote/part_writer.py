@@ -35,6 +35,8 @@ class PartWriter:
         block_bytes: Size of a block.
     """
 
+    shares = False
+
     def __init__(  # noqa: PLR0913 - where bytes go, and how
         self,
         call: Call,

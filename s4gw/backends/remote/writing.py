@@ -81,6 +81,8 @@ class RemoteWriter:
         meta: What is known of it now.
     """
 
+    shares = False
+
     def __init__(self, base: RemoteBase, bucket: str, key: str, meta: ObjectMeta) -> None:
         self._base = base
         self._bucket = bucket
