@@ -19,7 +19,10 @@ SIGNERS_MAX: Final = 4096
 """Signing keys kept. One belongs to (access key, day, region), so this is days of many users."""
 
 SIGNED_HEADERS_MAX: Final = 1024
-"""SignedHeaders lists kept; real clients send a few dozen different ones."""
+"""SignedHeaders lists kept; real clients send a few dozen different ones.
+
+As many beginnings of Authorization headers, which name a signing key and such a list.
+"""
 
 _KEY_FIELD: Final = "aws_access_key_id"
 _SECRET_FIELD: Final = "aws_secret_access_key"  # noqa: S105 - the name of a field
@@ -45,7 +48,7 @@ class CredentialStore:
     Raises: CredentialsFileError, when two pairs have the same access key or an e-mail address names two users.
     """
 
-    __slots__ = ("_by_email", "_by_key", "_devices", "_names", "_signed_headers", "_signers")
+    __slots__ = ("_by_email", "_by_key", "_devices", "_names", "_signed_headers", "_signers", "_starts")
 
     def __init__(self, credentials: Iterable[Credentials]) -> None:
         self._by_key: dict[str, Credentials] = {}
@@ -63,6 +66,7 @@ class CredentialStore:
                 self._devices[(pair.owner_id, pair.mfa_serial)] = pair.mfa_secret
         self._signers: dict[str, Signer] = {}
         self._signed_headers: dict[str, SignedHeaders] = {}
+        self._starts: dict[str, tuple[str, str, Signer]] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -93,6 +97,16 @@ class CredentialStore:
     def recall_headers(self, listed: str) -> SignedHeaders | None:
         """A SignedHeaders element that was verified before, or None."""
         return self._signed_headers.get(listed)
+
+    def recall_start(self, start: str) -> tuple[str, str, Signer] | None:
+        """Credential, SignedHeaders and signer of a verified Authorization header that began like this, or None."""
+        return self._starts.get(start)
+
+    def remember_start(self, start: str, meaning: tuple[str, str, Signer]) -> None:
+        """Keep what stands before the signature in the Authorization header of a *verified* request."""
+        if len(self._starts) >= SIGNED_HEADERS_MAX:
+            self._starts.clear()
+        self._starts[start] = meaning
 
     def remember(self, credential: str, signer: Signer, signed: SignedHeaders) -> None:
         """Keep what a *verified* request was checked with; forged ones cannot push others out."""

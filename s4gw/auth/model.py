@@ -12,6 +12,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from s4gw.auth.mac import Mac
+
 
 class AuthRequest(msgspec.Struct, frozen=True):
     """The parts of a request that a signature covers, exactly as the client sent them."""
@@ -74,6 +76,8 @@ class Signer(msgspec.Struct, frozen=True):
     scope: str
     """As in the string to sign, ``date/region/s3/aws4_request``."""
     key: bytes
+    mac: Mac
+    """Under `key`."""
 
     def __repr__(self) -> str:
         return f"Signer(access_key={self.pair.access_key!r}, scope={self.scope!r})"
@@ -92,6 +96,20 @@ class SignedHeaders(msgspec.Struct, frozen=True):
         """Split at the semicolons."""
         names = tuple(text.split(";"))
         return cls(text, names, frozenset(names))
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What the client says it signed, from the header or from the query."""
+
+    credential: str
+    timestamp: str
+    """Time of signing, ``YYYYMMDDTHHMMSSZ``."""
+    signed_headers: str
+    signature: str
+    payload_hash: str
+    """Last line of the canonical request."""
+    skip: str = ""
+    """Query parameter outside the signature."""
 
 
 class PayloadMode(StrEnum):

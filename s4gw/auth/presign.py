@@ -14,13 +14,12 @@ from typing import Final
 from s4gw.auth.canonical import once_each
 from s4gw.auth.chunks import ChunkSigner
 from s4gw.auth.credentials import CredentialStore
-from s4gw.auth.model import AuthRequest, Identity, PayloadMode
+from s4gw.auth.model import AuthRequest, Claim, Identity, PayloadMode
 from s4gw.auth.sigv4 import (
     ALGORITHM,
     ALGORITHM_V4A,
     PAYLOAD_HEADER,
     SKEW_MAX_S,
-    Claim,
     check_scope_date,
     check_signature,
     find_signer,

@@ -44,15 +44,40 @@ DRAIN_BYTES_MAX: Final = 64 * 1024
 
 
 class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no types
-    """Reads headers from the socket, up to a moment."""
+    """Reads headers from the socket, up to a moment.
 
+    PERF: what was read ahead is plain bytes; the library's buffer costs a dozen calls a request.
+    """
+
+    ahead = b""
     _deadline = 0.0
     _ready = False
 
     def begin(self) -> None:
         """A request is to be read; unless some of it is buffered, the socket is known to be readable."""
         self._deadline = time.monotonic() + HEADER_S
-        self._ready = not self.buf.tell()
+        self._ready = not self.ahead
+
+    def take_buffered(self) -> bytes:
+        """As gunicorn's."""
+        data, self.ahead = self.ahead, b""
+        return data
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """As gunicorn's: *size* bytes, fewer at the end of the stream; without a size what there is."""
+        if size is None or size < 0:
+            return self.take_buffered() if self.ahead else self.chunk(read_ahead)
+        while len(self.ahead) < size:
+            more = self.chunk(max(size, read_ahead or 0) - len(self.ahead))
+            if not more:
+                return self.take_buffered()
+            self.ahead += more
+        data, self.ahead = self.ahead[:size], self.ahead[size:]
+        return data
+
+    def unread(self, data: bytes) -> None:
+        """As gunicorn's."""
+        self.ahead = data + self.ahead
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Give what has come. Raises: TimeoutError after the deadline."""
@@ -171,6 +196,12 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
     def _index(self, lower: list[tuple[str, str]]) -> None:
         self.lower = lower
         self.fields = headers.joined(lower)
+        wish = self.fields.get("connection")
+        if wish is None:
+            self._closes = self.version <= (1, 0)
+        else:
+            wish = wish.lower().strip(" \t")
+            self._closes = wish == "close" or (wish != "keep-alive" and self.version <= (1, 0))
 
     def _check_fields(self) -> None:
         """What a proxy says of the scheme, if it is believed; fields that may come once only. Raises: InvalidHeader."""
@@ -198,10 +229,7 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
 
     def should_close(self) -> bool:
         """As gunicorn's."""
-        if self.must_close or self.method == "CONNECT":
-            return True
-        wish = self.fields.get("connection", "").lower().strip(" \t")
-        return wish == "close" or (wish != "keep-alive" and self.version <= (1, 0))
+        return self.must_close or self._closes or self.method == "CONNECT"
 
     def _peer_is_trusted_proxy(self) -> bool:
         """PERF: asked with every request, and the answer is the connection's."""
@@ -257,7 +285,7 @@ def next_request(parser: Any) -> Any:
 
 def expects(req: Any) -> bool:
     """Whether the client waits for ``100 Continue``."""
-    return bool(req.version >= (1, 1) and req.fields.get("expect", "").lower() == "100-continue")
+    return "expect" in req.fields and bool(req.version >= (1, 1) and req.fields["expect"].lower() == "100-continue")
 
 
 def may_keep(req: Any, expectation: connection.Expectation | None) -> bool:

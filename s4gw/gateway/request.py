@@ -11,19 +11,19 @@ that its middleware has not set yet is an `AttributeError`, which is a fault of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import falcon
+import msgspec
 
 from s4gw.gateway.body import Body, open_body
 from s4gw.s3 import headers, names, operation, uri
 
 if TYPE_CHECKING:
     from s4gw.auth import Identity, Principal
-    from s4gw.backends.base import BucketInfo
+    from s4gw.backends.base import BucketInfo, StoredObject
+    from s4gw.gateway.middleware.lookups import Place
     from s4gw.gateway.services import Services
     from s4gw.s3.operation import Operation
 
@@ -34,8 +34,7 @@ UNKNOWN_OPERATION: Final = "Unknown"
 """In logs and metrics: a request that asks for nothing S3 knows."""
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(msgspec.Struct):
     """What a responder tells the log and the metrics about its request; all of it optional."""
 
     codec: str = "-"
@@ -64,7 +63,14 @@ class S3Request(falcon.Request):
         query: Decoded parameters; of a repeated name the first value counts.
         identity: Who asks, from authentication.
         bucket_info: The bucket, loaded by authorization; None if there is none of that name.
+        looked_up: Objects that were looked up for this request; None where there is none.
         facts: For the log and the metrics.
+        body_opened: The body if anybody asked for it.
+        raw_target_text: The target of the request line, or what comes closest to it where a server does not keep it.
+        raw_path: Path as sent, without the authority of an absolute target.
+        raw_query: Query string as sent, without the question mark.
+        raw_headers: (lower-case name, value) in the order sent; bytes above 127 as Latin-1.
+        header_map: Lower-case name -> value; repeated headers joined by commas.
     """
 
     services: Services
@@ -80,61 +86,24 @@ class S3Request(falcon.Request):
         self.bucket = ""
         self.key = ""
         self.bucket_info: BucketInfo | None = None
+        self.looked_up: dict[Place, StoredObject | None] = {}
         self.facts = Facts()
-        self._s3_body: Body | None = None
-
-    # -- as sent ---------------------------------------------------------------------------------------------------
-    @property
-    def raw_target_text(self) -> str:
-        """The target of the request line, or what comes closest to it where a server does not keep it."""
-        target: str | None = self.env.get("RAW_URI")
-        if target is not None:
-            return target
-        path = quote(self.env["PATH_INFO"].encode("latin-1"), safe="/~")
-        query: str = self.env.get("QUERY_STRING", "")
-        return f"{path}?{query}" if query else path
-
-    @cached_property
-    def raw_target(self) -> tuple[str, str]:
-        """Path and query string, still percent-encoded, without the authority of an absolute target."""
+        self.body_opened: Body | None = None
+        self.raw_target_text: str = env.get("RAW_URI") or _target_of(env)
         path, _, query = self.raw_target_text.partition("?")
         if not path.startswith("/") and "://" in path:
             # RFC 9112, section 3.2.2: a server must accept the absolute form.
             path = "/" + path.partition("://")[2].partition("/")[2]
-        return path, query
+        self.raw_path, self.raw_query = path, query
+        parsed = env.get(RAW_REQUEST)
+        self.raw_headers: list[tuple[str, str]] = _headers_of(env) if parsed is None else parsed.lower
+        self.header_map: Mapping[str, str] = headers.joined(self.raw_headers) if parsed is None else parsed.fields
 
-    @property
-    def raw_path(self) -> str:
-        """Path as sent."""
-        return self.raw_target[0]
-
-    @property
-    def raw_query(self) -> str:
-        """Query string as sent, without the question mark."""
-        return self.raw_target[1]
-
+    # -- as sent ---------------------------------------------------------------------------------------------------
     @property
     def secure(self) -> bool:
         """The request came over TLS, here or at a trusted proxy."""
         return bool(self.env["wsgi.url_scheme"] == "https")
-
-    @cached_property
-    def raw_headers(self) -> list[tuple[str, str]]:
-        """(lower-case name, value) in the order sent; bytes above 127 as Latin-1."""
-        parsed = self.env.get(RAW_REQUEST)
-        if parsed is not None:
-            lower: list[tuple[str, str]] = parsed.lower
-            return lower
-        return _headers_of(self.env)
-
-    @cached_property
-    def header_map(self) -> Mapping[str, str]:
-        """Lower-case name -> value; repeated headers joined by commas."""
-        parsed = self.env.get(RAW_REQUEST)
-        if parsed is not None:
-            fields: Mapping[str, str] = parsed.fields
-            return fields
-        return headers.joined(self.raw_headers)
 
     # -- what it means ---------------------------------------------------------------------------------------------
     def address(self, services: Services) -> None:
@@ -177,15 +146,10 @@ class S3Request(falcon.Request):
     @property
     def body(self) -> Body:
         """The body, decoded and checked; opened on first use, which is after authentication."""
-        if self._s3_body is None:
+        if self.body_opened is None:
             required = self.operation.streams and self.method == "PUT"
-            self._s3_body = open_body(self.env, self.header_map, self.identity.payload, required=required)
-        return self._s3_body
-
-    @property
-    def body_opened(self) -> Body | None:
-        """The body if anybody asked for it."""
-        return self._s3_body
+            self.body_opened = open_body(self.env, self.header_map, self.identity.payload, required=required)
+        return self.body_opened
 
     def authorize(self, operation_name: str, bucket: str, key: str, version_id: str | None = None) -> None:
         """Decide on something beside the request's own target: a copy's source, one key of DeleteObjects.
@@ -193,6 +157,13 @@ class S3Request(falcon.Request):
         Raises: AccessDenied, NoSuchBucket.
         """
         self.services.authorizer.authorize(self, operation_name, bucket, key, version_id)
+
+
+def _target_of(env: Mapping[str, Any]) -> str:
+    """The target from a WSGI environment, for servers that do not keep it."""
+    path = quote(env["PATH_INFO"].encode("latin-1"), safe="/~")
+    query: str = env.get("QUERY_STRING", "")
+    return f"{path}?{query}" if query else path
 
 
 def _headers_of(env: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -95,19 +95,16 @@ class Response:
         self._status = status
         code = int(status[:3])
         self._no_body = self._head or code < _FIRST_WITH_BODY or code in _NO_BODY
-        self.length = None
-        lines = []
-        for name, value in headers:
-            lower = name.lower()
-            if lower in HOP_BY_HOP:
-                continue
-            if lower == "content-length":
-                if code < _FIRST_WITH_BODY or code == _NO_LENGTH:
-                    continue
-                self.length = int(value)
-            lines.append(f"{name}: {value}\r\n")
-        block = _latin1("".join(lines))
-        if block.count("\n") != len(lines) or _HEADERS.fullmatch(block) is None:
+        fields = {name.lower(): value for name, value in headers}
+        dropped = HOP_BY_HOP | {"content-length"} if code < _FIRST_WITH_BODY or code == _NO_LENGTH else HOP_BY_HOP
+        if not dropped.isdisjoint(fields):
+            headers = [(name, value) for name, value in headers if name.lower() not in dropped]
+        if dropped is HOP_BY_HOP and "content-length" in fields:
+            self.length = int(fields["content-length"])
+        else:
+            self.length = None
+        block = _latin1("".join([f"{name}: {value}\r\n" for name, value in headers]))
+        if block.count("\n") != len(headers) or _HEADERS.fullmatch(block) is None:
             raise InvalidHeaderError("a response header cannot be sent")
         self._block = block
         self.chunked = self.length is None and not self._no_body and self._version > (1, 0)

@@ -193,7 +193,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
                     return False
                 if parsing.unread(req) and not self._keepalive_after(conn, True):
                     return False
-                if not conn.parser.unreader.buf.tell() and not self._more(conn.sock):
+                if not conn.parser.unreader.ahead and not self._more(conn):
                     return True
         except (StopIteration, NoMoreData, BlockingIOError, TimeoutError, ConnectionError) as error:
             self.log.debug("connection ended: %s", type(error).__name__)
@@ -255,13 +255,16 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
             self._second = (now, text)
         return text
 
-    def _more(self, sock: Any) -> bool:
+    def _more(self, conn: Any) -> bool:
         """Wait a moment for the next request, unless this thread is wanted elsewhere."""
+        sock = conn.sock
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
             return True
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        poll.register(self._nudge, select.POLLIN)
+        poll = getattr(conn, "s4_poll", None)
+        if poll is None:
+            poll = conn.s4_poll = select.poll()
+            poll.register(sock, select.POLLIN)
+            poll.register(self._nudge, select.POLLIN)
         ready = dict(poll.poll(LINGER_MS))
         if self._nudge in ready:
             # Even with a request at hand: whoever waits for a thread has waited longer.
@@ -274,24 +277,16 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     def _make_environ(self, req: Any, conn: Any) -> dict[str, Any]:
         """The WSGI environment without ``HTTP_*``: headers are in ``s4gw.request``."""
-        environ = self._environ.copy()
-        client, server = conn.client, conn.server
+        known = getattr(conn, "s4_environ", None)
+        if known is None:
+            known = conn.s4_environ = self._environ | _of_connection(conn)
+        environ: dict[str, Any] = known.copy()
         environ["s4gw.request"] = req
-        environ["gunicorn.socket"] = conn.sock
         environ["wsgi.input"] = req.body
         environ["wsgi.url_scheme"] = req.scheme
         environ["REQUEST_METHOD"] = req.method
         environ["RAW_URI"] = req.uri
-        environ["QUERY_STRING"] = ""
-        environ["PATH_INFO"] = "/"
-        environ["SCRIPT_NAME"] = ""
         environ["SERVER_PROTOCOL"] = f"HTTP/{req.version[0]}.{req.version[1]}"
-        if isinstance(client, tuple):
-            environ["REMOTE_ADDR"] = client[0]
-            environ["REMOTE_PORT"] = str(client[1])
-        else:
-            environ["REMOTE_ADDR"] = ""
-        environ["SERVER_NAME"], environ["SERVER_PORT"] = _server(server)
         return environ
 
     def _refuse(self, conn: Any, error: ParseException) -> None:
@@ -301,10 +296,17 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         connection.close(conn.sock, unread=True)
 
 
-def _server(server: Any) -> tuple[str, str]:
+def _of_connection(conn: Any) -> dict[str, Any]:
+    """What the environments of all requests of a connection share."""
+    client, server = conn.client, conn.server
+    found = {"gunicorn.socket": conn.sock, "QUERY_STRING": "", "PATH_INFO": "/", "SCRIPT_NAME": "", "REMOTE_ADDR": ""}
+    if isinstance(client, tuple):
+        found["REMOTE_ADDR"], found["REMOTE_PORT"] = client[0], str(client[1])
     if isinstance(server, tuple):
-        return str(server[0]), str(server[1])
-    return str(server), ""
+        found["SERVER_NAME"], found["SERVER_PORT"] = str(server[0]), str(server[1])
+    else:
+        found["SERVER_NAME"], found["SERVER_PORT"] = str(server), ""
+    return found
 
 
 def internals_missing() -> list[str]:

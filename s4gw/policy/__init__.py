@@ -18,7 +18,7 @@ from s4gw.policy.acl import (
     parse_acl,
     private_acl,
 )
-from s4gw.policy.actions import ACL_NEEDS, ACTIONS, KNOWN_ACTIONS, OBJECT_OWNER_ACTIONS, Rule, Target, When
+from s4gw.policy.actions import ACL_NEEDS, ACTIONS, HEADERS_OF, KNOWN_ACTIONS, OBJECT_OWNER_ACTIONS, Rule, Target, When
 from s4gw.policy.context import Caller, Context, request_tags
 from s4gw.policy.document import POLICY_BYTES_MAX, Effect, Policy, PolicyError, parse_policy, resource_arn
 from s4gw.policy.evaluate import BucketRules, Decision, ObjectFacts, ObjectLookup, decide, is_owner
@@ -28,6 +28,7 @@ from s4gw.policy.public import is_public
 __all__ = [
     "ACL_NEEDS",
     "ACTIONS",
+    "HEADERS_OF",
     "KNOWN_ACTIONS",
     "OBJECT_OWNER_ACTIONS",
     "POLICY_BYTES_MAX",

@@ -39,7 +39,7 @@ _GRANT_HEADERS: Final = {
     "x-amz-grant-read-acp": "READ_ACP",
     "x-amz-grant-write-acp": "WRITE_ACP",
 }
-_ACL_HEADERS: Final = frozenset({"x-amz-acl", *_GRANT_HEADERS})
+ACL_HEADERS: Final = frozenset({"x-amz-acl", *_GRANT_HEADERS})
 _CANNED: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "private": (),
     "public-read": ((ALL_USERS, "READ"),),
@@ -150,7 +150,7 @@ def canned_acl(name: str, *, owner: str, bucket_owner: str | None = None) -> Acl
 
 def has_acl_headers(headers: Mapping[str, str]) -> bool:
     """Whether a request sets an access control list in its headers."""
-    return not _ACL_HEADERS.isdisjoint(headers)
+    return not ACL_HEADERS.isdisjoint(headers)
 
 
 def acl_from_headers(

@@ -10,10 +10,12 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from s4gw.policy.acl import ACL_HEADERS
 
 
 class Target(Enum):
@@ -42,6 +44,19 @@ class When(Enum):
     LEGAL_HOLD = "x-amz-object-lock-legal-hold is given"
     BYPASS = "x-amz-bypass-governance-retention is given"
     SOURCE_TAGS = "the source has tags and they are copied"
+
+
+HEADERS_OF: Final[Mapping[When, Collection[str]]] = {
+    When.ACL: ACL_HEADERS,
+    # A form calls the tags of its object "tagging".
+    When.TAGGING: ("x-amz-tagging", "tagging"),
+    When.OWNERSHIP: ("x-amz-object-ownership",),
+    When.LOCK: ("x-amz-bucket-object-lock-enabled",),
+    When.RETENTION: ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
+    When.LEGAL_HOLD: ("x-amz-object-lock-legal-hold",),
+    When.BYPASS: ("x-amz-bypass-governance-retention",),
+}
+"""Headers that say that a request is one of these; the others apply whatever the headers are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,17 @@ _TELLING: Final[Mapping[_Key, frozenset[str]]] = MappingProxyType(
 )
 
 
+_PLAIN: Final[Mapping[tuple[str, Scope], Operation]] = MappingProxyType(
+    {
+        (method, scope): row.operation
+        for (method, scope, marker), rows in TABLE.items()
+        for row in rows
+        if not marker and not row.query and row.header is None
+    }
+)
+"""PERF: what a request without query asks for, unless one of `_CHOOSING_HEADERS` makes it something else."""
+
+
 def match(method: str, *, bucket: bool, key: bool, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
     """Find the operation that a request asks for.
 
@@ -155,6 +166,8 @@ def match(method: str, *, bucket: bool, key: bool, query: Mapping[str, str], hea
         PreconditionFailed for a POST on a bucket that is no form.
     """
     scope = Scope.KEY if key else Scope.BUCKET if bucket else Scope.SERVICE
+    if not query and _CHOOSING_HEADERS.isdisjoint(headers) and (method, scope) in _PLAIN:
+        return _PLAIN[method, scope]
     marker = ""
     if query:
         markers = SUBRESOURCES & query.keys()

@@ -13,7 +13,8 @@ from botocore.auth import S3SigV4Auth, S3SigV4PostAuth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from s4gw.auth import AuthRequest, Credentials, CredentialStore
+from s4gw.auth import AuthRequest, Credentials, CredentialStore, authenticate
+from s4gw.s3.errors import S3Error
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -96,3 +97,11 @@ def signed_form(policy: Mapping[str, Any], fields: Mapping[str, str], *, moment:
     with at(moment):
         S3SigV4PostAuth(BotoCredentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(request)
     return {name.lower(): str(value) for name, value in request.context["s3-presign-post-fields"].items()}
+
+
+def outcome(request: AuthRequest, users: CredentialStore) -> Any:
+    """Who sent it, or the status of the error, which depends on the byte that was changed."""
+    try:
+        return authenticate(request, users, now=NOW).principal
+    except S3Error as error:
+        return error.status

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from s4gw.auth import Credentials, CredentialsFileError, CredentialStore, owner_id_of, parse_credentials_file
 from s4gw.auth.credentials import SIGNED_HEADERS_MAX, SIGNERS_MAX
+from s4gw.auth.mac import Mac
 from s4gw.auth.model import SignedHeaders, Signer
 
 FILE = """
@@ -96,7 +97,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_secrets_do_not_print() -> None:
     """Neither a pair nor its principal shows its secret."""
     pair = Credentials("AK", "SECRET", "id", "name")
-    signer = Signer(pair, pair.principal, "20260101", "20260101/r/s3/aws4_request", b"KEYBYTES")
+    signer = Signer(pair, pair.principal, "20260101", "20260101/r/s3/aws4_request", b"KEYBYTES", Mac(b"KEYBYTES"))
     shown = repr(pair) + str(pair.principal) + repr(signer)
     assert ("SECRET" in shown, "KEYBYTES" in shown) == (False, False)
 
@@ -106,7 +107,9 @@ def test_the_caches_are_bounded() -> None:
     pair = Credentials("AK", "SECRET", "id", "name")
     users = CredentialStore([pair])
     for number in range(SIGNERS_MAX + SIGNED_HEADERS_MAX):
-        signer = Signer(pair, pair.principal, "20260101", f"20260101/{number}/s3/aws4_request", b"key")
+        signer = Signer(pair, pair.principal, "20260101", f"20260101/{number}/s3/aws4_request", b"key", Mac(b"key"))
         users.remember(f"AK/{signer.scope}", signer, SignedHeaders.parse(f"host;x-{number}"))
+        users.remember_start(f"AK/{signer.scope}", ("AK", "host", signer))
     assert len(users._signers) <= SIGNERS_MAX
     assert len(users._signed_headers) <= SIGNED_HEADERS_MAX
+    assert len(users._starts) <= SIGNED_HEADERS_MAX

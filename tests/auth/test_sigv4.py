@@ -24,7 +24,7 @@ from s4gw.s3.errors import (
     SignatureDoesNotMatch,
     UnsupportedSignature,
 )
-from tests.auth.signing import ACCESS_KEY, ALICE, HOST, NOW, SECRET_KEY, signed_header, store
+from tests.auth.signing import ACCESS_KEY, ALICE, HOST, NOW, SECRET_KEY, outcome, signed_header, store
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=40)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=12)
@@ -150,12 +150,11 @@ def test_any_changed_byte_is_refused(part: str, at: int, by: int) -> None:
     forged = msgspec.structs.replace(request, **changes)
     if same_meaning(request, forged):
         return
-    try:
-        identity = authenticate(forged, store(), now=NOW)
-    except S3Error as error:
-        assert error.status in (400, 403)  # noqa: PT017 - which error depends on the byte
-    else:
-        assert identity.principal == ANONYMOUS
+    knowing = store()
+    authenticate(request, knowing, now=NOW)  # what it remembers of this one must not help the forged one
+    outcomes = [outcome(forged, users) for users in (store(), knowing)]
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] in (400, 403, ANONYMOUS)
 
 
 def same_meaning(request: AuthRequest, forged: AuthRequest) -> bool:
@@ -352,26 +351,6 @@ def test_two_signatures_are_one_too_many() -> None:
     request = signed_header("GET", "/bucket?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=0")
     with pytest.raises(InvalidArgument):
         authenticate(request, store(), now=NOW)
-
-
-def test_forged_requests_do_not_fill_the_caches() -> None:
-    """Only what was verified is remembered."""
-    users = store()
-    for region in range(20):
-        request = signed_header("GET", "/bucket", region=f"r{region}", secret="guess")
-        with pytest.raises(SignatureDoesNotMatch):
-            authenticate(request, users, now=NOW)
-    assert 0 == len(users._signers) + len(users._signed_headers)
-
-
-def test_the_cached_key_is_the_key() -> None:
-    """A second request verifies with what the first one left, and a forged one does not."""
-    users = store()
-    request = signed_header("GET", "/bucket")
-    authenticate(request, users, now=NOW)
-    assert ALICE.principal == authenticate(request, users, now=NOW).principal
-    with pytest.raises(SignatureDoesNotMatch):
-        authenticate(signed_header("GET", "/bucket", secret="guess"), users, now=NOW)
 
 
 def test_several_pairs_of_one_user_share_the_owner() -> None:

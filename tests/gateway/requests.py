@@ -73,7 +73,7 @@ class World:
                 query=dict(query or {}),
                 env={"REMOTE_ADDR": "10.0.0.9", **(environ or {})},
                 secure=secure,
-                context=SimpleNamespace(),
+                looked_up={},
             ),
         )
 

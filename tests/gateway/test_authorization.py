@@ -9,10 +9,10 @@ import pytest
 from s4gw.auth import Principal
 from s4gw.backends.base import BucketInfo, ObjectMeta, StoredObject, Upload
 from s4gw.bucketconfig import dump_document, ownership_document
-from s4gw.gateway.middleware.authorization import RULES_CACHED_MAX
+from s4gw.gateway.middleware.authorization import RULES_CACHED_MAX, _Asking
 from s4gw.gateway.middleware.lookups import looked_up
 from s4gw.gateway.resources import RESOURCES
-from s4gw.policy import ACTIONS, Target, parse_policy
+from s4gw.policy import ACTIONS, Rule, Target, When, parse_policy
 from s4gw.s3 import operation
 from s4gw.s3.errors import AccessDenied, InvalidArgument, NoSuchBucket
 from tests.gateway.requests import ALICE, BOB, NOBODY, World
@@ -51,6 +51,34 @@ def test_strangers_are_refused_every_operation(name: str, who: Principal) -> Non
     bucket, key = ("" if scope == "service" else "b"), ("k" if scope == "key" else "")
     with pytest.raises(AccessDenied):
         world.ask(who, name, bucket=bucket, key=key, headers=SOURCES)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"host": "h", "x-amz-date": "d"},
+        {"x-amz-acl": ""},
+        {"x-amz-grant-read": "id=x"},
+        {"x-amz-tagging": ""},
+        {"tagging": "a=b", "x-amz-object-ownership": "ObjectWriter"},
+        {"x-amz-object-lock-legal-hold": "ON", "x-amz-object-lock-mode": "GOVERNANCE"},
+        {"x-amz-bypass-governance-retention": "true", "x-amz-bucket-object-lock-enabled": "true"},
+        {"x-amz-tagging-directive": "REPLACE"},
+    ],
+)
+def test_every_rule_that_concerns_a_request_is_asked(
+    name: str, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaving out at once what is about headers that are not there leaves out nothing else."""
+    asked: list[Rule] = []
+    monkeypatch.setattr(_Asking, "demand", lambda _self, rule, *_place: asked.append(rule))
+    world = World()
+    request = world.request(ALICE, headers=headers)
+    world.authorizer.authorize(request, name, "b", "k")
+    asking = _Asking(world.authorizer, request, headers, None, reads=False)
+    assert asked == [rule for rule in ACTIONS[name] if rule.when is When.ALWAYS or asking.concerns(rule)]
 
 
 @pytest.mark.parametrize("name", sorted({*operation.ROUTED}))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
+from gunicorn.http.unreader import SocketUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,3 +142,54 @@ def test_broken_requests_are_taken_or_refused_alike(lines: list[bytes], place: i
     raw[place : place + len(noise)] = noise
     theirs, ours = both(bytes(raw))
     assert theirs == ours
+
+
+class _Pieces:
+    """A socket that gives what it is told to, in pieces."""
+
+    def __init__(self, pieces: list[bytes], ready: int) -> None:
+        self._pieces = list(pieces)
+        self._ready = ready
+
+    def fileno(self) -> int:
+        return self._ready
+
+    def recv(self, size: int) -> bytes:
+        if not self._pieces:
+            return b""
+        piece = self._pieces.pop(0)
+        if len(piece) > size:
+            self._pieces.insert(0, piece[size:])
+        return piece[:size]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pieces=st.lists(st.binary(min_size=1, max_size=40), max_size=6),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["read", "some", "unread", "take"]), st.integers(0, 60), st.integers(0, 60)),
+        max_size=12,
+    ),
+)
+def test_reading_ahead_is_as_gunicorns(pieces: list[bytes], steps: list[tuple[str, int, int]]) -> None:
+    """Any order of reading, reading some and giving back yields the same bytes."""
+    with Path(os.devnull).open("rb") as always_readable:
+        theirs, ours = (
+            _read_by(kind(_Pieces(pieces, always_readable.fileno()), max_chunk=16), steps)
+            for kind in (SocketUnreader, parsing.HeaderUnreader)
+        )
+    assert theirs == ours
+
+
+def _read_by(unreader: Any, steps: list[tuple[str, int, int]]) -> list[bytes]:
+    got = []
+    for step, size, more in steps:
+        if step == "read":
+            got.append(unreader.read(size, read_ahead=more or None))
+        elif step == "some":
+            got.append(unreader.read())
+        elif step == "unread":
+            unreader.unread(b"x" * size)
+        else:
+            got.append(unreader.take_buffered())
+    return got

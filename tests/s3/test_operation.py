@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s4gw.s3 import errors, match
+from s4gw.s3.operation import TABLE, Scope
 
 FORM = {"content-type": "multipart/form-data; boundary=x"}
 
@@ -63,6 +64,20 @@ def test_headers_choose_where_s3_lets_them() -> None:
 
     expected = ["CopyObject", "UploadPartCopy", "PutObjectAcl", "PostObject", "DeleteObjects", "WriteGetObjectResponse"]
     assert expected == names
+
+
+@pytest.mark.parametrize(("method", "scope"), sorted({place[:2] for place in TABLE}))
+@pytest.mark.parametrize("header", ["", "x-amz-copy-source", "x-amz-request-route", "host"])
+def test_a_request_without_query_is_what_its_first_fitting_row_says(method: str, scope: Scope, header: str) -> None:
+    """The short way of `match` is the way of the table."""
+    headers = {header: "a"} if header else {}
+    row = next((row for row in TABLE.get((method, scope, ""), ()) if row.fits({}, headers)), None)
+    try:
+        got = match(method, bucket=scope != Scope.SERVICE, key=scope == Scope.KEY, query={}, headers=headers).name
+    except errors.S3Error:
+        got = None
+
+    assert (row.operation.name if row else None) == got
 
 
 REFUSED = [

@@ -51,6 +51,6 @@ class Authentication:
 
     def _virtual_bucket(self, req: S3Request) -> str:
         """The bucket that the host names, for version 2, which signs it."""
-        if not (self._sigv2 or self._sigv2_headers):
+        if not (self._domains and (self._sigv2 or self._sigv2_headers)):
             return ""
         return bucket_from_host(req.header_map.get("host", ""), self._domains) or ""

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from s4gw.bucketconfig import stored_ownership, stored_public_access_block
-from s4gw.gateway.middleware.lookups import Place, look_at, seen_by
+from s4gw.gateway.middleware.lookups import Place, look_at
 from s4gw.policy import (
     ACTIONS,
+    HEADERS_OF,
     OBJECT_OWNER_ACTIONS,
     BucketRules,
     Context,
@@ -50,15 +51,6 @@ if TYPE_CHECKING:
 RULES_CACHED_MAX: Final = 1024
 """Parsed bucket rules kept; a policy of 20 KB parsed is some 100 KB."""
 
-_HEADERS_OF: Final[Mapping[When, Sequence[str]]] = {
-    # A form calls the tags of its object "tagging".
-    When.TAGGING: ("x-amz-tagging", "tagging"),
-    When.OWNERSHIP: ("x-amz-object-ownership",),
-    When.LOCK: ("x-amz-bucket-object-lock-enabled",),
-    When.RETENTION: ("x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date"),
-    When.LEGAL_HOLD: ("x-amz-object-lock-legal-hold",),
-    When.BYPASS: ("x-amz-bypass-governance-retention",),
-}
 _READS: Final = frozenset({action for action in OBJECT_OWNER_ACTIONS if ":Get" in action}) | {
     "s3:GetObjectTagging",
     "s3:GetObjectVersionTagging",
@@ -66,6 +58,17 @@ _READS: Final = frozenset({action for action in OBJECT_OWNER_ACTIONS if ":Get" i
 
 _EXPECTED: Final = "x-amz-expected-bucket-owner"
 _EXPECTED_SOURCE: Final = "x-amz-source-expected-bucket-owner"
+_RULES: Final[Mapping[str, tuple[frozenset[str], tuple[Rule, ...], tuple[Rule, ...]]]] = {
+    name: (
+        frozenset().union(*(HEADERS_OF.get(r.when, ()) for r in rules)),
+        rules,
+        tuple(r for r in rules if r.when not in HEADERS_OF),
+    )
+    for name, rules in ACTIONS.items()
+}
+"""Operation -> headers that some of its rules are about, all of its rules, those that are about no header.
+
+PERF: most requests have none of these headers."""
 _LIST: Final = Rule("s3:ListBucket", Target.BUCKET)
 _OWNED: Final = Decision(allowed=True, explicit_deny=False, reason="bucket and object owner")
 
@@ -134,14 +137,15 @@ class PolicyAuthorizer:
 
         Raises: AccessDenied, NoSuchBucket, InvalidArgument (a copy source that names nothing).
         """
-        rules_of_operation = ACTIONS.get(operation)
+        rules_of_operation = _RULES.get(operation)
         if rules_of_operation is None:
             raise AccessDenied  # SECURITY: what nobody has thought about is not allowed
         sent = req.header_map if headers is None else {**req.header_map, **headers}
+        telling, of_all, always = rules_of_operation
         info = self.bucket_of(req, bucket) if bucket else None
         asking = _Asking(self, req, sent, info, reads=operation == "GetObject")
-        for rule in rules_of_operation:
-            if asking.concerns(rule):
+        for rule in always if telling.isdisjoint(sent) else of_all:
+            if rule.when is When.ALWAYS or asking.concerns(rule):
                 asking.demand(rule, bucket, key, version_id)
 
     def rules_for(self, info: BucketInfo) -> BucketRules:
@@ -215,14 +219,12 @@ class _Asking:
         self._reads = reads
 
     def concerns(self, rule: Rule) -> bool:
-        """Whether the request does what the rule is about."""
-        if rule.when is When.ALWAYS:
-            return True
+        """Whether the request does what the rule, which is not for always, is about."""
         if rule.when is When.ACL:
             return has_acl_headers(self._headers)
         if rule.when is When.SOURCE_TAGS:
             return self._headers.get("x-amz-tagging-directive", "COPY").upper() != "REPLACE"
-        return any(self._headers.get(name) for name in _HEADERS_OF[rule.when])
+        return any(self._headers.get(name) for name in HEADERS_OF[rule.when])
 
     def demand(self, rule: Rule, bucket: str, key: str, version_id: str | None) -> None:
         """Raise unless the rule is met."""
@@ -244,6 +246,8 @@ class _Asking:
         if rule.target is Target.LATER:
             return
         decision = self._decide(rule, action, info, place)
+        if decision is _OWNED:
+            return  # from an owner nothing is hidden
         allowed = not self._hides(action, info, place) if decision else self._excused(rule, info, place, decision)
         if not allowed:
             self._refuse(action, place.bucket)
@@ -325,7 +329,7 @@ class _Asking:
 
     def _object(self, place: Place) -> StoredObject | None:
         """The object, looked up once per request; None when there is none, or a delete marker."""
-        seen = seen_by(self._req)
+        seen = self._req.looked_up
         if place not in seen:
             backend = self._owner.backend
             seen[place] = look_at(backend.open_object if self._reads else backend.head_object, place)
@@ -335,7 +339,7 @@ class _Asking:
         """As `_object`, but never as remembered: tags change while nothing else does."""
         obj = self._object(place)
         if obj is not None and obj.remembered:
-            obj = seen_by(self._req)[place] = look_at(self._owner.backend.head_object, place)
+            obj = self._req.looked_up[place] = look_at(self._owner.backend.head_object, place)
         return obj
 
     def _facts(self, place: Place) -> ObjectFacts | None:

@@ -22,15 +22,7 @@ class Place(NamedTuple):
 
 def looked_up(req: S3Request, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
     """The object as authorization saw it, when it had to look; None when it had not, or when there is none."""
-    return seen_by(req).get(Place(bucket, key, version_id))
-
-
-def seen_by(req: S3Request) -> dict[Place, StoredObject | None]:
-    """What was looked up for this request."""
-    seen: dict[Place, StoredObject | None] | None = getattr(req.context, "looked_up", None)
-    if seen is None:
-        seen = req.context.looked_up = {}
-    return seen
+    return req.looked_up.get(Place(bucket, key, version_id))
 
 
 def look_at(look: Callable[[str, str, str | None], StoredObject], place: Place) -> StoredObject | None:
