@@ -4,6 +4,7 @@ Pure: bytes and values in, bytes, values or `CodecError` out. `layout` holds the
 in prose.
 """
 
+from s4gw.codec.auto import AUTO_BYTES_MIN as HINTED_BYTES_MIN
 from s4gw.codec.auto import AutoDispatcher, explain
 from s4gw.codec.cascade import finish as finish_cascade
 from s4gw.codec.choice import Choice, Column, Filter
@@ -44,6 +45,7 @@ from s4gw.codec.frame import (
     parse_frame_header,
     parse_header,
 )
+from s4gw.codec.hint import is_hint
 from s4gw.codec.index import FrameEntry, FrameIndex, FrameSpan
 from s4gw.codec.layout import (
     FRAME_BYTES,
@@ -82,6 +84,7 @@ __all__ = [
     "FRAME_HEADER_SIZE",
     "FRAME_MAGIC",
     "GRID_BYTES",
+    "HINTED_BYTES_MIN",
     "LEVEL_DEFAULT",
     "ORIGINAL_BYTES_MAX",
     "PADDING_MAGIC",
@@ -161,6 +164,7 @@ __all__ = [
     "finish_stream",
     "forward_typed",
     "is_framed",
+    "is_hint",
     "open_reader",
     "parse_container",
     "parse_frame_header",

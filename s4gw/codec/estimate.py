@@ -74,9 +74,12 @@ def is_noise(pieces: Sequence[memoryview]) -> bool:
     No piece shrinks by itself; in the middle one neither do the bytes at each place of eight, nor the steps from each
     byte to one shortly after it, as any elements, samples, pixels or records that are near each other would.
     """
-    if any(_shrinks(piece) for piece in pieces):
-        return False
-    data = transform.to_bytes(pieces[len(pieces) // 2])
+    return not any(_shrinks(piece) for piece in pieces) and is_uneven(pieces[len(pieces) // 2])
+
+
+def is_uneven(piece: memoryview) -> bool:
+    """Whether neither the bytes at each place of eight nor the steps between near bytes show anything."""
+    data = transform.to_bytes(piece)
     data = data[: len(data) - len(data) % _NOISE_PLANES]
     if len(data) <= max(_NOISE_LAGS) or any(_shrinks(plane.data) for plane in transform.to_planes(data, _NOISE_PLANES)):
         return False

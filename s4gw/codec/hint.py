@@ -22,6 +22,11 @@ TEXT: Final = "text"
 RAW: Final = "raw"
 
 
+def is_hint(word: str) -> bool:
+    """Tell whether *word* says anything."""
+    return word in {TEXT, RAW} or bool(candidates(word))
+
+
 def candidates(hint: str) -> tuple[Choice, ...]:
     """Give the choices that fit a hint, most likely first; none for ``text``, ``raw`` and what is no hint."""
     if number := _NUMBER.fullmatch(hint):

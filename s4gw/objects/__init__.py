@@ -3,6 +3,7 @@
 from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan, Digests, Expected
 from s4gw.objects.errors import DamagedObject, ObjectsError
+from s4gw.objects.hints import Hints
 from s4gw.objects.multipart import Completion
 from s4gw.objects.receive import Source
 from s4gw.objects.service import FRAME_BYTES, Objects, Written, copied_meta
@@ -17,6 +18,7 @@ __all__ = [
     "DigestPlan",
     "Digests",
     "Expected",
+    "Hints",
     "Objects",
     "ObjectsError",
     "Source",

@@ -14,14 +14,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
-
-import msgspec
 
 from s4gw.backends.base import Backend, StoredObject
 from s4gw.codec import DICTIONARY_BYTES_MAX
 from s4gw.objects.errors import DamagedObject
+from s4gw.objects.prefix_rules import PrefixRules
 from s4gw.s3.errors import NoSuchKey
 
 PREFIX: Final = ".s4dict/"
@@ -33,11 +31,8 @@ OBJECT_BYTES_MAX: Final = 64 * 1024
 """Larger objects gain nothing from a dictionary, and from 256 KiB they lose (40-codecs, section 4)."""
 KEPT_MAX: Final = 16
 """As many as S4 keeps; 16 MiB at most."""
-RULES_MAX: Final = 64
-"""Prefixes of a bucket; each may bring a dictionary of its own."""
 
 _NAME: Final = re.compile("[0-9a-f]{16}")
-_TABLE_DECODER: Final = msgspec.json.Decoder(dict[str, str])
 
 DictionaryOf = Callable[[int], bytes]
 """Gives the dictionary that a frame names; an object has one, whatever number its frames give it."""
@@ -56,6 +51,7 @@ class Dictionaries:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._rules = PrefixRules(backend, TABLE)
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
@@ -75,20 +71,17 @@ class Dictionaries:
         """
         if size is not None and not 0 < size <= OBJECT_BYTES_MAX:
             return None
-        document = self._backend.get_bucket(bucket).configs.get(TABLE)
-        if document is None:
+        name = self._rules.find(bucket, key)
+        if name is None:
             return None
-        for prefix, name in _rules(document):
-            if key.startswith(prefix):
-                try:
-                    return Dictionary(name, self._get(bucket, name, key))
-                except DamagedObject:
-                    return None
-        return None
+        try:
+            return Dictionary(name, self._get(bucket, name, key))
+        except DamagedObject:
+            return None
 
     def table(self, bucket: str) -> Mapping[str, str]:
         """Prefix -> name, for all prefixes of *bucket* that are written with a dictionary. Raises: NoSuchBucket."""
-        return dict(_rules(self._backend.get_bucket(bucket).configs.get(TABLE, b"{}")))
+        return self._rules.table(bucket)
 
     def install(self, bucket: str, prefix: str, data: bytes) -> str:
         """Keep *data* and write what comes under *prefix* with it from now on. Returns: its name.
@@ -98,11 +91,9 @@ class Dictionaries:
         if not 0 < len(data) <= DICTIONARY_BYTES_MAX:
             raise ValueError(f"a dictionary has 1 to {DICTIONARY_BYTES_MAX} bytes")
         name = hashlib.sha256(data).hexdigest()[:16]
-        table = {**self.table(bucket), prefix: name}
-        if len(table) > RULES_MAX:
-            raise ValueError(f"{bucket}: {RULES_MAX} prefixes have a dictionary already")
-        self._backend.put_config(bucket, DOCUMENT + name, data)  # first: a rule must not name what is not there
-        self._backend.put_config(bucket, TABLE, msgspec.json.encode(table))
+        # first: a rule must not name what is not there
+        self._backend.put_config(bucket, DOCUMENT + name, data)
+        self._rules.put(bucket, prefix, name)
         return name
 
     def forget(self, bucket: str, prefix: str) -> bool:
@@ -110,11 +101,7 @@ class Dictionaries:
 
         Raises: NoSuchBucket.
         """
-        table = dict(self.table(bucket))
-        if table.pop(prefix, None) is None:
-            return False
-        self._backend.put_config(bucket, TABLE, msgspec.json.encode(table) if table else None)
-        return True
+        return self._rules.remove(bucket, prefix)
 
     def carry(self, source_bucket: str, source: StoredObject, bucket: str) -> None:
         """Let *bucket* read a copy of the stored bytes of *source*, which lies in another one.
@@ -154,13 +141,3 @@ class Dictionaries:
         if found.delete_marker or not 0 < found.stored_size <= DICTIONARY_BYTES_MAX:
             raise DamagedObject(key, f"dictionary {name} is missing")
         return self._backend.read(found, 0, found.stored_size)
-
-
-@lru_cache(maxsize=256)
-def _rules(document: bytes) -> tuple[tuple[str, str], ...]:
-    """The rules of a table, longest prefix first; none where it cannot be read."""
-    try:
-        table = _TABLE_DECODER.decode(document)
-    except msgspec.MsgspecError:
-        return ()
-    return tuple(sorted(table.items(), key=lambda rule: (-len(rule[0]), rule[0])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s4gw.checksum import Buffer
 from s4gw.codec import Choice, Dispatcher, explain
+from s4gw.objects.hints import Hint
 from s4gw.observability import log
 
 
@@ -14,12 +15,14 @@ class ExplainingDispatcher:
         inner: What chooses.
         bucket: Bucket of the object, for the line.
         key: Key of the object, for the line.
+        hint: What *inner* was told, for the line.
     """
 
-    def __init__(self, inner: Dispatcher, bucket: str, key: str) -> None:
+    def __init__(self, inner: Dispatcher, bucket: str, key: str, hint: Hint | None = None) -> None:
         self._inner = inner
         self._bucket = bucket
         self._key = key
+        self._hint = hint
 
     def choose(self, sample: Buffer, size: int | None) -> Choice:
         choice = self._inner.choose(sample, size)
@@ -29,6 +32,7 @@ class ExplainingDispatcher:
             key=log.shorten(self._key),
             choice=choice.label,
             why=explain(choice, sample),
+            **({} if self._hint is None else {"hint": str(self._hint)}),
         )
         return choice
 
@@ -36,4 +40,4 @@ class ExplainingDispatcher:
         return self._inner.glance(choice, frame)
 
     def hinted(self, hint: str) -> Dispatcher:
-        return ExplainingDispatcher(self._inner.hinted(hint), self._bucket, self._key)
+        return ExplainingDispatcher(self._inner.hinted(hint), self._bucket, self._key, Hint(hint, "caller"))

@@ -25,14 +25,13 @@ from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
 from s4gw.objects.explain import ExplainingDispatcher
 from s4gw.objects.get import ObjectSource, Reader
+from s4gw.objects.hints import Hints
 from s4gw.objects.layout import LayoutCache
 from s4gw.objects.receive import Encoder, Received, Source, Squisher
 
 FRAME_BYTES: Final = 1024 * 1024
 """40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""
 POOL_THREADS_MIN: Final = 2
-HINT: Final = "s4gw-type"
-"""User metadata that says what the bytes are; kept like any other, see `s4gw.codec.hint`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +87,8 @@ class Objects:
         self._encoder = None if encoder is None else encoder(self._pool)
         self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes), self._encoder)
         self.dictionaries = Dictionaries(backend)
+        # a dispatcher that was told what to write takes none, and nobody has to look for any
+        self._hints = None if dispatcher.hinted("") is dispatcher else Hints(backend)
         self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool, self._encoder)
 
     def close(self) -> None:
@@ -114,7 +115,7 @@ class Objects:
         writer = self.backend.open_writer(bucket, key, meta)
         try:
             dictionary = self.dictionaries.to_write(bucket, key, source.length)
-            squisher = self._squisher_for(bucket, key, meta)
+            squisher = self._squisher_for(bucket, key, meta, source.length)
             received = squisher.receive(source, writer, plan, raw_allowed=True, dictionary=dictionary)
             meta = _described(meta, received, plan)
             if meta.frames > 1:
@@ -128,16 +129,16 @@ class Objects:
             raise
         return Written(stored, received.size, stored_size, meta.codec)
 
-    def _squisher_for(self, bucket: str, key: str, meta: ObjectMeta) -> Squisher:
-        """The squisher of all, or one that knows the client's hint or tells the log."""
-        hint = meta.metadata.get(HINT)
+    def _squisher_for(self, bucket: str, key: str, meta: ObjectMeta, size: int | None) -> Squisher:
+        """The squisher of all, or one that knows a hint or tells the log."""
+        hint = None if self._hints is None else self._hints.find(bucket, key, meta, size)
         if hint is None and not self._explain:
             return self.squisher
         dispatcher = self.squisher.dispatcher
         if hint is not None:
-            dispatcher = dispatcher.hinted(hint)
+            dispatcher = dispatcher.hinted(hint.word)
         if self._explain:
-            dispatcher = ExplainingDispatcher(dispatcher, bucket, key)
+            dispatcher = ExplainingDispatcher(dispatcher, bucket, key, hint)
         return dataclasses.replace(self.squisher, dispatcher=dispatcher)
 
     def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
@@ -153,7 +154,7 @@ class Objects:
 
     def put_part(self, bucket: str, upload: Upload, number: int, source: Source, plan: DigestPlan) -> PartInfo:
         """Store *source* as part *number* of *upload*."""
-        squisher = self._squisher_for(bucket, upload.key, upload.meta)
+        squisher = self._squisher_for(bucket, upload.key, upload.meta, source.length)
         return multipart.receive_part(self.backend, squisher, bucket, upload, number, source, plan)
 
     def copy_part(  # noqa: PLR0913

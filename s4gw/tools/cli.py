@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from s4gw.settings import SettingsError
-from s4gw.tools import bench, cat, gpu, inspect, lifecycle, quota, serve, store, sweep, train_dict, version
+from s4gw.tools import bench, cat, gpu, hint, inspect, lifecycle, quota, serve, store, sweep, train_dict, version
 
 OK: Final = 0
 DAMAGE: Final = 1
 MISUSE: Final = 2
 FAILED: Final = 3
 
-COMMANDS: Final = (serve, cat, inspect, lifecycle, quota, store, sweep, train_dict, bench, gpu, version)
+COMMANDS: Final = (serve, cat, inspect, hint, lifecycle, quota, store, sweep, train_dict, bench, gpu, version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -91,6 +91,8 @@ class Report(msgspec.Struct):
     describes: SidecarReport | None = None
     dictionary: str = ""
     """Name of the dictionary that it needs."""
+    hint: str = ""
+    """What is said of it now, and by whom; the codecs say what came of it."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -128,6 +130,7 @@ def survey(source: Stored, arguments: argparse.Namespace) -> Report:
     framed = source.framed and codec is None
     kind = "framed" if framed else "plain" if codec is None else "raw"
     report = Report(source=arguments.source, kind=kind, stored_size=source.size, dictionary=source.dictionary_name)
+    report.hint = source.hint
     try:
         if codec is None and source.is_sidecar:
             _survey_sidecar(source, report)
@@ -218,6 +221,8 @@ def _lines(report: Report) -> Iterator[str]:
         return
     if report.dictionary:
         yield f"dictionary: {report.dictionary}"
+    if report.hint:
+        yield f"hint: {report.hint}"
     yield f"padding: {report.padding_size} bytes" if report.padding_size else "padding: none"
     yield from _trailer_lines(report.trailer)
 

@@ -56,6 +56,8 @@ class Stored(Protocol):
     """Gives what frames of cpu-zstd-dict need, where the source knows."""
     dictionary_name: str
     """Of the dictionary that the body needs, where the source knows."""
+    hint: str
+    """What was said of the body and by whom, where the source knows."""
     envelope: str
     """Magic of S4's encryption, if it lies around the body; else empty."""
     is_sidecar: bool
@@ -71,7 +73,7 @@ class _File:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.dictionaries: Dictionaries | None = None
-        self.dictionary_name = ""
+        self.dictionary_name = self.hint = ""
         self.size = file.seek(0, os.SEEK_END)
         head = self.read(0, len(FRAME_MAGIC))
         self.framed = head in {FRAME_MAGIC, PADDING_MAGIC}
@@ -86,7 +88,7 @@ class _File:
 class _Object:
     """The body of an object in an embedded store."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one object's facts
         self,
         read: Callable[[int, int], bytes],
         size: int,
@@ -94,12 +96,14 @@ class _Object:
         framed: bool,
         dictionaries: Dictionaries | None,
         dictionary_name: str,
+        hint: str,
     ) -> None:
         self._read = read
         self.size = size
         self.framed = framed
         self.dictionaries = dictionaries
         self.dictionary_name = dictionary_name
+        self.hint = hint
         self.envelope, self.is_sidecar = "", False  # a client's bytes, whatever they begin with
 
     def read(self, start: int, end: int) -> bytes:
@@ -158,7 +162,7 @@ def open_source(arguments: argparse.Namespace) -> Iterator[Stored]:
 def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) -> Iterator[_Object]:
     # late: only this needs the store and its libraries
     from s4gw.backends import EmbeddedBackend
-    from s4gw.objects import DamagedObject
+    from s4gw.objects import DamagedObject, Hints
     from s4gw.objects import Dictionaries as ObjectDictionaries
     from s4gw.s3.errors import S3Error
     from s4gw.store import StoreError
@@ -174,6 +178,8 @@ def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) 
             raise FileNotFoundError(errno.ENOENT, error.text, f"{_SCHEME}{bucket}/{key}") from error
         if found.delete_marker:
             raise FileNotFoundError(errno.ENOENT, "is deleted", f"{_SCHEME}{bucket}/{key}")
+
+        hint = Hints(backend).find(bucket, key, found.meta, found.size)
 
         def dictionary_of(number: int) -> bytes:
             try:
@@ -193,6 +199,7 @@ def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) 
             framed=found.meta.framed,
             dictionaries=dictionary_of if found.meta.dictionary else None,
             dictionary_name=found.meta.dictionary,
+            hint="" if hint is None else str(hint),
         )
     finally:
         backend.close()

@@ -8,17 +8,16 @@ gateway uses it from the next request on. Objects that need it name it, so nothi
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from s4gw import settings as settings_module
 from s4gw.codec import LEVEL_DEFAULT, Choice, CodecId, TooFewSamples, encode_frame, train_dictionary
-from s4gw.settings import UPSTREAM_FLAGS
+from s4gw.tools import places
 from s4gw.tools.bench import size as parse_size
+from s4gw.tools.places import PlaceError
 
 if TYPE_CHECKING:
     from s4gw.backends.base import Backend
@@ -36,13 +35,6 @@ LISTED_MAX: Final = 100_000
 HELD_OUT: Final = 5
 """One in so many samples judges instead of training."""
 GAIN_MIN_PERCENT: Final = 3
-_SCHEME: Final = "s3://"
-_STAMP: Final = "FORMAT"
-_UPSTREAM_FLAGS: Final = (
-    *((flag, metavar, text) for flag, metavar, text in UPSTREAM_FLAGS if flag != "--listing"),
-    ("--region", "NAME", "of the gateway (us-east-1)"),
-)
-_UPSTREAM_NAMES: Final = frozenset(row[0].removeprefix("--").replace("-", "_") for row in _UPSTREAM_FLAGS)
 _T = TypeVar("_T")
 
 
@@ -61,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "source", metavar="s3://BUCKET/PREFIX|FOLDER", help="objects to learn from; files of a folder with --for"
     )
-    parser.add_argument("--data-dir", type=Path, help="data directory of the gateway that keeps the bucket itself")
+    places.add_data_dir(parser)
     parser.add_argument("--for", dest="target", metavar="s3://BUCKET/PREFIX", help="where to use it (the source)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the dictionary to a file, install nothing")
     parser.add_argument("--size", type=parse_size, default=SIZE_DEFAULT, metavar="N", help="bytes of it (16K)")
@@ -73,8 +65,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--forget", action="store_true", help="write the prefix without a dictionary again; stored objects still read"
     )
-    for flag, metavar, text in _UPSTREAM_FLAGS:
-        parser.add_argument(flag, metavar=metavar, help=text)
+    places.add_upstream(parser)
     parser.set_defaults(run=run)
 
 
@@ -82,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, judge, install. Returns: 0; 1 if it does not pay; 2 for misuse. Raises: OSError, SettingsError."""
     try:
         return _rules(arguments) if arguments.list or arguments.forget else _train(arguments)
-    except (TrainError, TooFewSamples) as error:
+    except (TrainError, PlaceError, TooFewSamples) as error:
         print(f"s4gw train-dict: {error}", file=sys.stderr)
         return MISUSE
 
@@ -102,94 +93,49 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         arguments.out.write_bytes(dictionary)
         return OK
-    bucket, prefix = _place(arguments.target or arguments.source)
-    with _backend(arguments, bucket) as backend:
+    bucket, prefix = places.parse(arguments.target or arguments.source)
+    with places.opened(arguments, bucket) as backend:
         from s4gw.objects import Dictionaries
 
         try:
             name = Dictionaries(backend).install(bucket, prefix, dictionary)
         except ValueError as error:
             raise TrainError(str(error)) from error
-    print(f"{name}: in use for {_SCHEME}{bucket}/{prefix} from now on")
+    print(f"{name}: in use for {places.SCHEME}{bucket}/{prefix} from now on")
     return OK
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse what cannot be meant before anything is read. Raises: TrainError."""
+    """Refuse what cannot be meant before anything is read. Raises: TrainError, PlaceError."""
     if not 256 <= arguments.size <= SIZE_MAX:  # noqa: PLR2004 - zstd's own least size
         raise TrainError(f"--size: a dictionary of 256 to {SIZE_MAX} bytes")
-    if not arguments.source.startswith(_SCHEME) and arguments.target is None and arguments.out is None:
+    if not arguments.source.startswith(places.SCHEME) and arguments.target is None and arguments.out is None:
         raise TrainError("a folder needs --for s3://BUCKET/PREFIX, or --out FILE")
     if arguments.out is None:
-        _place(arguments.target or arguments.source)
+        places.parse(arguments.target or arguments.source)
 
 
 def _rules(arguments: argparse.Namespace) -> int:
-    bucket, prefix = _place(arguments.source)
-    with _backend(arguments, bucket) as backend:
+    bucket, prefix = places.parse(arguments.source)
+    with places.opened(arguments, bucket) as backend:
         from s4gw.objects import Dictionaries
 
         dictionaries = Dictionaries(backend)
         if arguments.list:
             for each, name in sorted(dictionaries.table(bucket).items()):
-                print(f"{name}  {_SCHEME}{bucket}/{each}")
+                print(f"{name}  {places.SCHEME}{bucket}/{each}")
             return OK
         if not dictionaries.forget(bucket, prefix):
-            print(f"s4gw train-dict: {_SCHEME}{bucket}/{prefix} has no dictionary", file=sys.stderr)
+            print(f"s4gw train-dict: {places.SCHEME}{bucket}/{prefix} has no dictionary", file=sys.stderr)
             return NOT_WORTH_IT
     return OK
 
 
-def _place(text: str) -> tuple[str, str]:
-    """Bucket and prefix. Raises: TrainError."""
-    bucket, _, prefix = text.removeprefix(_SCHEME).partition("/")
-    if not text.startswith(_SCHEME) or not bucket:
-        raise TrainError(f"{text}: write {_SCHEME}BUCKET/PREFIX")
-    return bucket, prefix
-
-
-@contextmanager
-def _backend(arguments: argparse.Namespace, bucket: str) -> Iterator[Backend]:
-    """Where the bucket is, once it is sure that it is there. Raises: TrainError, SettingsError."""
-    from s4gw.s3.errors import S3Error  # late: only this needs the backends and their libraries
-
-    backend = _opened(arguments)
-    try:
-        backend.get_bucket(bucket)
-        yield backend
-    except S3Error as error:
-        raise TrainError(f"{_SCHEME}{bucket}: {error.text}") from error
-    finally:
-        backend.close()
-
-
-def _opened(arguments: argparse.Namespace) -> Backend:
-    if arguments.data_dir is not None:
-        from s4gw.backends import EmbeddedBackend
-        from s4gw.store import StoreError
-
-        if not (arguments.data_dir / _STAMP).is_file():
-            raise TrainError(f"{arguments.data_dir} is no data directory")
-        try:
-            return EmbeddedBackend(arguments.data_dir)
-        except StoreError as error:
-            raise TrainError(str(error)) from error
-    from s4gw import wsgi
-    from s4gw.backends import remote
-
-    given = {name: value for name, value in vars(arguments).items() if name in _UPSTREAM_NAMES}
-    settings = settings_module.load(argparse.Namespace(**given), os.environ)
-    if settings.endpoint_url is None:
-        raise TrainError("--data-dir or --endpoint-url says where the bucket is")
-    upstream = remote.Upstream(wsgi.upstream_settings(settings, settings.endpoint_url))
-    return remote.RemoteBackend(upstream, owner="", region=settings.region)
-
-
 def _samples(arguments: argparse.Namespace) -> list[bytes]:
-    if not arguments.source.startswith(_SCHEME):
+    if not arguments.source.startswith(places.SCHEME):
         return _files(Path(arguments.source), arguments.samples)
-    bucket, prefix = _place(arguments.source)
-    with _backend(arguments, bucket) as backend:
+    bucket, prefix = places.parse(arguments.source)
+    with places.opened(arguments, bucket) as backend:
         return _objects(backend, bucket, prefix, arguments.samples)
 
 

@@ -24,6 +24,7 @@ GAPS = np.cumsum(RNG.integers(1, 5, 2**18)).astype("<u4").tobytes()
 NOISE = RNG.bytes(2**18)
 TEXT = LINES * 3
 TABLE = RECORDS * 60
+SOUND = (30_000 * np.sin(np.arange(2**18) / 100) + RNG.normal(0, 300, 2**18)).astype("<i2").tobytes()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_records_of_a_known_length() -> None:
     assert choice.parameters.mask
 
 
-@pytest.mark.parametrize("data", [GAPS, NOISE, TEXT, TABLE], ids=["gaps", "noise", "text", "table"])
+@pytest.mark.parametrize("data", [GAPS, NOISE, TEXT, TABLE, SOUND], ids=["gaps", "noise", "text", "table", "sound"])
 @pytest.mark.parametrize("said", ["f64", "u16", "text", "raw", "record:23", "nonsense"])
 def test_wrong_hints_cost_nothing(said: str, data: bytes) -> None:
     """A hint that does not fit leads to the same choice as none, or to one that makes as little of the data."""

@@ -23,7 +23,7 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.remote.base import Handle
-from s4gw.backends.remote.buckets import RULES_DOCUMENT, RULES_KEY
+from s4gw.backends.remote.buckets import RULES_KEYS
 from s4gw.backends.remote.copying import RemoteCopying
 from s4gw.backends.remote.delegate import Delegate
 from s4gw.backends.remote.errors import translate
@@ -85,8 +85,8 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
         self.records.drop_all(bucket)
 
     def put_config(self, bucket: str, name: str, document: bytes | None) -> None:
-        if name == RULES_DOCUMENT:
-            key, metadata = RULES_KEY, {}
+        if name in RULES_KEYS:
+            key, metadata = RULES_KEYS[name], {}
         elif name.startswith(_DICTIONARY_DOCUMENT) and document is not None:
             key = DICTIONARIES_PREFIX + name.removeprefix(_DICTIONARY_DOCUMENT)
             metadata = {s4.DICTIONARY_SHA256: sha256(document).hexdigest()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +31,11 @@ MISSING_FRESH_S: Final = 1.0
 BUCKETS_CACHED_MAX: Final = 10_000
 """An account's usual limit on buckets; some 1 KiB each."""
 
-RULES_DOCUMENT: Final = "s4-dictionaries"  # how `objects` calls it
-RULES_KEY: Final = f"{OWN_PREFIX}dictionaries"
+RULES_KEYS: Final = {
+    "s4-dictionaries": f"{OWN_PREFIX}dictionaries",
+    "s4-hints": f"{OWN_PREFIX}hints",
+}
+"""Documents by prefix of keys, as `objects` calls them -> where they lie in the bucket."""
 RULES_BYTES_MAX: Final = 128 * 1024
 """64 rules, each with a prefix of up to 1 KiB."""
 
@@ -163,7 +167,12 @@ class Buckets:
             region=self._region,
             versioning=state,
             owns_objects=True,
-            configs=LazyConfigs({"cors": lambda: self._cors(name), RULES_DOCUMENT: lambda: self._rules(name)}),
+            configs=LazyConfigs(
+                {
+                    "cors": lambda: self._cors(name),
+                    **{document: partial(self._rules, name, key) for document, key in RULES_KEYS.items()},
+                }
+            ),
         )
 
     def _cors(self, name: str) -> bytes | None:
@@ -173,10 +182,10 @@ class Buckets:
             return None
         return msgspec.json.encode({"CORSRules": rules.get("CORSRules") or []})
 
-    def _rules(self, name: str) -> bytes | None:
-        """Which prefix is written with which dictionary: an object of the gateways' own, which all of them see."""
+    def _rules(self, name: str, key: str) -> bytes | None:
+        """What holds for which prefix: an object of the gateways' own, which all of them see."""
         try:
-            response = self._upstream.call("GetObject", Bucket=name, Key=RULES_KEY)
+            response = self._upstream.call("GetObject", Bucket=name, Key=key)
             with response["Body"] as body:
                 document: bytes = body.read(RULES_BYTES_MAX)
         except (NoSuchKey, NoSuchBucket, *_UNKNOWABLE):

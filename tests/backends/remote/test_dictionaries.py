@@ -11,7 +11,7 @@ from s4gw.backends.base import BucketInfo, ObjectMeta
 from s4gw.backends.remote import Upstream
 from s4gw.backends.remote.backend import RemoteBackend
 from s4gw.codec import SamplingDispatcher
-from s4gw.objects import DigestPlan, Objects
+from s4gw.objects import DigestPlan, Hints, Objects
 from s4gw.objects.dictionaries import DOCUMENT
 from s4gw.s3 import errors
 from tests.objects.bodies import BytesSource
@@ -39,6 +39,20 @@ def put(objects: Objects, key: str, data: bytes) -> str:
 def whole(objects: Objects, key: str) -> bytes:
     obj = objects.backend.head_object("bucket", key)
     return b"".join(objects.read("bucket", obj, 0, obj.size))
+
+
+def test_hints_lie_beside_the_rules(objects: Objects, upstream: Upstream) -> None:
+    """One object of the gateways' own, hidden from clients, which the next gateway reads."""
+    Hints(objects.backend).put("bucket", "logs/", "text")
+    other = gateway(upstream)
+    kept = upstream.call("GetObject", Bucket="bucket", Key=".s4gw/hints")["Body"].read()
+    listed = [each.key for each in other.backend.list_objects("bucket").objects]
+    found = [Hints(other.backend).find("bucket", key, ObjectMeta(), None) for key in ("logs/a", "logs")]
+    assert Hints(other.backend).rules.remove("bucket", "logs/")
+    gone = Hints(other.backend).rules.table("bucket")
+    other.close()
+    assert (b'{"logs/":"text"}', False) == (kept, ".s4gw/hints" in listed)
+    assert (["text", None], {}) == ([hint and hint.word for hint in found], gone)
 
 
 def test_objects_are_written_and_read_with_it(objects: Objects, upstream: Upstream) -> None:
