@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from s4gw.store import Refused, Store, Unavailable, ops, rebuild_index, unpack_runs, upkeeping
-from s4gw.store.lock import COMMITTER_LOCK
+from s4gw.store.lock import COMMITTER_LOCK, FileLock
 from tests.crash.workload import disagree, essence
 from tests.store.kit import BUCKET, nonce
 
@@ -74,6 +74,7 @@ def _wait_until_unnamed(data_dir: Path) -> None:
     while any(name in _words(process) for process in Path("/proc").glob("[0-9]*")):
         assert time.monotonic() < end, "a process of the round does not end"
         time.sleep(0.05)
+    FileLock(data_dir / COMMITTER_LOCK, wait=True).release()  # a killed process loses its words before its locks
 
 
 def _words(process: Path) -> list[bytes]:
