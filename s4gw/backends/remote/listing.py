@@ -2,7 +2,8 @@
 
 The upstream lists stored sizes and its own ETags. What an object is to clients is looked up in the catalogue; the rest
 is asked for by HEAD, `Pools.requests` at a time, once per object and gateway. A page is filled up with further upstream
-pages when keys in it are hidden, and goes past a reserved prefix in one step however much lies under it.
+pages when keys in it are hidden, and goes past a reserved prefix in one step however much lies under it. The last page
+is in S3's order whatever the upstream's is (`pages.Listed`); others keep its own, as the next page follows on it.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class RemoteListing(RemoteBase):
             if more and len(entries) < limit:
                 position = advanced(position, listed)
             wanted = PAGE_MAX  # something was hidden, and more of it may follow
+        if not more:  # nothing follows on the upstream's order, so that it can be S3's: aws s3 sync compares by it
+            entries.sort(key=lambda entry: entry.name)
         return ListPage(
             objects=self._described(bucket, entries),
             prefixes=[entry.name for entry in entries if entry.seen is None],

@@ -48,7 +48,7 @@ class Listed(NamedTuple):
     """A page of ListObjectsV2.
 
     S3 lists keys ascending. Servers that keep keys as paths list a folder before names that begin like it: ``a/0``
-    before ``a.b`` (SeaweedFS). The upstream's own order is kept, as its next page follows on it.
+    before ``a.b`` (SeaweedFS). The upstream's own order is kept here, as its next page follows on it.
     """
 
     entries: list[Entry]

@@ -261,6 +261,20 @@ def test_servers_that_list_by_path_lose_nothing(limit: int, delimiter: str) -> N
         assert (expected, True) == (set(found), not named or len(found) == len(expected))
 
 
+@pytest.mark.parametrize("delimiter", ["", "/"])
+def test_a_listing_of_one_page_is_in_order_whatever_the_upstreams_is(delimiter: str) -> None:
+    """`aws s3 sync` walks both sides in S3's order, and sends again what it does not meet."""
+    fake = PathOrdered()
+    fake.call("CreateBucket", Bucket=BUCKET)
+    names = ["a!", "a-b/1", "a-b/2", "a.txt", "a/1", "a/2", "b"]
+    put_plain(fake, *names)
+    page = lister(fake).list_objects(BUCKET, delimiter=delimiter)
+    flat, folders = names, list[str]()
+    if delimiter:
+        flat, folders = ["a!", "a.txt", "b"], ["a-b/", "a/"]
+    assert (flat, folders) == ([obj.key for obj in page.objects], list(page.prefixes))
+
+
 # -- versions ----------------------------------------------------------------------------------------------------------
 def versions_of(listing: RemoteListing, limit: int, **query: Any) -> list[tuple[str, str, int, bool, bool]]:
     found, more, key, version = [], True, "", ""
