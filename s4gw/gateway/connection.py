@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from s4gw.gateway.pool import client_wait
 from s4gw.s3 import xml_write
 from s4gw.s3.errors import S3Error
 
@@ -20,6 +21,8 @@ IO_TIMEOUT_S: Final = 60
 CLOSE_BYTES_MAX: Final = 64 * 1024**2
 CLOSE_S: Final = 5.0
 """What is still read from a client whose upload was refused, so that it gets to see the answer."""
+CLOSE_WAIT_S: Final = 0.05
+"""How long a thread waits for more of it, before it lets go of the connection until something comes."""
 CLOSE_STEP_BYTES: Final = 256 * 1024
 JOIN_BYTES_MAX: Final = 64 * 1024
 """Up to this size header and body are joined for TLS, which has no gathering write."""
@@ -60,6 +63,7 @@ def limit_waiting(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
 
+@client_wait
 def readable(sock: Any, timeout_s: float) -> bool:
     """Tell whether there is something to read, or the peer is gone, within *timeout_s*."""
     poll = select.poll()
@@ -67,6 +71,7 @@ def readable(sock: Any, timeout_s: float) -> bool:
     return bool(poll.poll(timeout_s * 1000))
 
 
+@client_wait
 def send(sock: Any, pieces: Sequence[Piece]) -> None:
     """Send all *pieces*, in one system call where the kernel takes them at once.
 
@@ -88,39 +93,54 @@ def send(sock: Any, pieces: Sequence[Piece]) -> None:
         sent = 0
 
 
+@client_wait
 def _send_all(sock: Any, view: memoryview) -> None:
     while view:
         view = view[sock.send(view) :]
 
 
-def close(sock: Any, *, unread: bool) -> None:
-    """Close a connection so that the client gets to read what was sent to it.
+class Farewell:
+    """The end of a connection that the client may still be sending on.
 
-    Args:
-        sock: Plain or TLS socket.
-        unread: The client may have sent, or go on sending, what nobody reads. Closing at once would reset the
-            connection, and the client would lose the answer.
+    Closing at once would reset the connection, and the client would lose the answer. So what it sends is read and
+    dropped, up to `CLOSE_S` and `CLOSE_BYTES_MAX`.
+
+    Attributes:
+        deadline: By the monotonic clock; to be closed then.
     """
+
+    __slots__ = ("_left", "_sock", "deadline")
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._left = CLOSE_BYTES_MAX
+        self.deadline = time.monotonic() + CLOSE_S
+
+    @client_wait
+    def swallow(self) -> bool:
+        """Drop what comes. Returns: it is over, and the socket to be closed; else nothing has come for a moment."""
+        scratch = bytearray(CLOSE_STEP_BYTES)
+        try:
+            while self._left > 0 and time.monotonic() < self.deadline:
+                self._sock.settimeout(CLOSE_WAIT_S)
+                size = self._sock.recv_into(scratch)
+                if not size:
+                    return True
+                self._left -= size
+        except TimeoutError:
+            return False
+        except OSError:
+            pass  # reset: there is nobody to be polite to
+        return True
+
+
+def say_goodbye(sock: Any) -> Farewell | None:
+    """End our side of a connection. Returns: what is left to do, or None where the client is gone already."""
     try:
         sock.shutdown(socket.SHUT_WR)
-        if unread:
-            _swallow(sock)
     except OSError:
-        pass  # reset or timed out: there is nobody to be polite to
-    finally:
-        sock.close()
-
-
-def _swallow(sock: Any) -> None:
-    deadline = time.monotonic() + CLOSE_S
-    scratch = bytearray(CLOSE_STEP_BYTES)
-    taken = 0
-    while taken < CLOSE_BYTES_MAX and (left := deadline - time.monotonic()) > 0:
-        sock.settimeout(left)
-        size = sock.recv_into(scratch)
-        if not size:
-            return
-        taken += size
+        return None
+    return Farewell(sock)
 
 
 def answer(sock: Any, error: S3Error) -> None:

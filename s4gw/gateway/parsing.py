@@ -33,29 +33,50 @@ from gunicorn.http.message import (
 from gunicorn.http.unreader import SocketUnreader
 
 from s4gw.gateway import connection
+from s4gw.gateway.pool import client_wait
 from s4gw.s3 import headers
 from s4gw.s3.errors import BadRequest, InvalidURI, RequestHeaderSectionTooLarge, S3Error
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 HEADER_S: Final = 20.0
-"""Longest time that a client may take for one request's headers; meanwhile it holds a thread."""
+"""Longest time that a client may take for one request's headers."""
+HEADER_WAIT_S: Final = 0.02
+"""How long a thread waits for the rest of them; then it lets go of the connection until more has come."""
+HEAD_BYTES_MAX: Final = 64 * 1024
+"""Request line and headers together. S3 takes 8 KiB; one that comes bit by bit is parsed each time."""
+DRAIN_S: Final = 1.0
 DRAIN_BYTES_MAX: Final = 64 * 1024
-"""Unread body up to which a connection is kept: gunicorn reads and drops as much (`Parser.finish_body`)."""
+"""Unread body up to which a connection is kept, if it comes: gunicorn drops as much (`Parser.finish_body`)."""
+
+
+class UnfinishedHeaderError(Exception):
+    """The rest of a header has not come yet; what has is kept."""
 
 
 class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no types
     """Reads headers from the socket, up to a moment.
 
     PERF: what was read ahead is plain bytes; the library's buffer costs a dozen calls a request.
+
+    Attributes:
+        deadline: When the header has to be there, by the monotonic clock.
+        resumable: Whoever parses can go on later; without that a thread waits until the deadline.
     """
 
     ahead = b""
-    _deadline = 0.0
+    deadline = 0.0
+    resumable = False
     _ready = False
+    _unfinished = False
 
-    def begin(self) -> None:
-        """A request is to be read; unless some of it is buffered, the socket is known to be readable."""
-        self._deadline = time.monotonic() + HEADER_S
+    def begin(self, *, resumable: bool) -> None:
+        """A request is to be read, or read on; the socket is known to be readable unless a new one is buffered."""
+        self.resumable = resumable
+        if self._unfinished:
+            self._unfinished = False
+            self._ready = True
+            return
+        self.deadline = time.monotonic() + HEADER_S
         self._ready = not self.ahead
 
     def take_buffered(self) -> bytes:
@@ -79,10 +100,23 @@ class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no 
         """As gunicorn's."""
         self.ahead = data + self.ahead
 
+    def drain(self) -> None:
+        """What is left of a body is to be read and dropped, if it comes soon."""
+        self.resumable = False
+        self.deadline = time.monotonic() + DRAIN_S
+
+    def keep(self, data: bytes) -> None:
+        """Take *data* back, to go on when more has come."""
+        self.unread(data)
+        self._unfinished = True
+
+    @client_wait
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """Give what has come. Raises: TimeoutError after the deadline."""
-        if not self._ready and not connection.readable(self.sock, max(self._deadline - time.monotonic(), 0)):
-            raise TimeoutError
+        """Give what has come. Raises: TimeoutError after the deadline, UnfinishedHeaderError before."""
+        if not self._ready:
+            left = max(self.deadline - time.monotonic(), 0)
+            if not connection.readable(self.sock, min(left, HEADER_WAIT_S) if self.resumable else left):
+                raise UnfinishedHeaderError if self.resumable and left else TimeoutError
         self._ready = False
         data: bytes = super().chunk(size_hint)
         return data
@@ -115,7 +149,7 @@ class Snapshot:
             "permit_unconventional_http_method": self.permit_unconventional_http_method,
             "permit_unconventional_http_version": self.permit_unconventional_http_version,
         }
-        self.s4_head_bytes_max = fields * (size + 2) + 4 + self.limit_request_line
+        self.s4_head_bytes_max = min(fields * (size + 2) + 4 + self.limit_request_line, HEAD_BYTES_MAX)
         self.s4_scheme_fields = {name.lower(): value for name, value in self.secure_scheme_headers.items()}
 
     def __getattr__(self, name: str) -> Any:
@@ -179,7 +213,11 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
                 seen = len(data)
                 if seen > cfg.s4_head_bytes_max:
                     raise LimitRequestHeaders("max buffer headers") from None
-                more = unreader.read()
+                try:
+                    more = unreader.read()
+                except UnfinishedHeaderError:
+                    unreader.keep(data)
+                    raise
                 if not more:
                     raise NoMoreData(data) from None
                 data += more
@@ -275,9 +313,10 @@ def refusal(error: ParseException) -> S3Error:
 def next_request(parser: Any) -> Any:
     """Read the next request; the body of the one before has been dealt with.
 
-    Raises: StopIteration at the end of the connection, ParseException, TimeoutError.
+    Raises: StopIteration at the end of the connection, ParseException, TimeoutError; UnfinishedHeaderError: to be
+        called again when the socket has more.
     """
-    parser.unreader.begin()
+    parser.unreader.begin(resumable=parser.cfg.s4_short_way)
     parser.req_count += 1
     parser.mesg = Message(parser.cfg, parser.unreader, parser.source_addr, parser.req_count)
     return parser.mesg
@@ -308,5 +347,7 @@ def unread(req: Any) -> float:
 
 def left_behind(conn: Any) -> bool:
     """Whether the client may have sent what nobody has read."""
-    message = None if conn.parser is None or conn.is_http2 else conn.parser.mesg
-    return message is not None and unread(message) > 0
+    if conn.parser is None or conn.is_http2:
+        return False
+    message = conn.parser.mesg
+    return message is None or unread(message) > 0

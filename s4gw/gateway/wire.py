@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from s4gw.gateway.pool import client_wait
 from s4gw.s3.errors import RequestTimeout
 
 SCRATCH_BYTES: Final = 64 * 1024
@@ -99,6 +100,7 @@ class Wire:
         self._start = self._have = 0
         self._have = self._receive(self._scratch[:limit])
 
+    @client_wait
     def _receive(self, view: memoryview) -> int:
         if self._expectation is not None:
             self._expectation.meet()

@@ -10,8 +10,9 @@ What it changes in the threaded worker of gunicorn 27:
   error instead of a broken connection.
 - The environment carries the parser's own request (``s4gw.request``), so that names with ``_`` survive, and no
   ``HTTP_*`` variables, which nobody reads.
-- A connection that has not been read to its end is closed without a reset, in its thread, not in the main one.
-- Every wait for a client has a limit.
+- A connection that has not been read to its end is closed without a reset, and without blocking the main thread.
+- Every wait for a client has a limit. Half a request header holds no thread, and threads that wait for slow clients
+  are replaced while others wait (`gateway.pool`).
 - Requests that the HTTP parser refuses get S3's error document.
 
 Should gunicorn change underneath, `internals_missing` says so and `worker_class` falls back to its own worker; the
@@ -22,6 +23,7 @@ configuration that run per request (``pre_request``, ``post_request``) and its a
 from __future__ import annotations
 
 import email.utils
+import itertools
 import os
 import select
 import selectors
@@ -42,6 +44,7 @@ from gunicorn.http.parser import Parser
 from gunicorn.workers import gthread
 
 from s4gw.gateway import connection, parsing
+from s4gw.gateway.pool import Pool
 from s4gw.gateway.response import Response
 from s4gw.gateway.shares import Shares
 from s4gw.s3.errors import InternalError
@@ -49,9 +52,17 @@ from s4gw.s3.errors import InternalError
 LINGER_MS: Final = 20
 """How long a thread waits for the next request of its connection; SDKs send it within one or two round trips."""
 TICK_S: Final = 0.1
+HURRY_S: Final = 1.0
+"""What a header may take when the worker has as many connections as it may have, or is about to end."""
+MAKE_ROOM: Final = 32
+"""Idle connections that are closed in a tick when a worker has as many as it may have."""
 YIELD_S: Final = 0.0005
 YIELD_MAX: Final = 8
 """A new connection waits 4 ms at most for the worker that should rather have it."""
+
+
+AWAITED: Final = object()
+"""What `S4Worker.handle` gives for a connection whose client has sent half a header, or is to hear its last answer."""
 
 
 class BrokenAnswerError(ConnectionError):
@@ -64,6 +75,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cfg: Any
+        self._awaited: set[Any] = set()
         self._outstanding = 0  # connections handed to the pool, counted by the main thread alone
         self._nudge = -1
         self._yields = 0
@@ -80,6 +92,10 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
             "SERVER_SOFTWARE": connection.SERVER_NAME,
         }
         super().init_process()
+
+    def get_thread_pool(self) -> Pool:
+        """As gunicorn's, for a pool that grows while clients are slow."""
+        return Pool(self.cfg.threads)
 
     # -- main thread -----------------------------------------------------------------------------------------------
     def accept(self, listener: Any) -> None:
@@ -108,7 +124,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to the pool; with no thread free, ask one that only lingers to let go."""
-        if self._outstanding >= self.cfg.threads:
+        if self._outstanding >= max(self.cfg.threads, self.tpool.threads):
             os.eventfd_write(self._nudge, 1)
         self._outstanding += 1
         super().enqueue_req(conn)
@@ -116,11 +132,37 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
     def finish_request(self, conn: Any, fs: Any) -> None:
         """Take a connection back from the pool; a closed one was closed by its thread."""
         self._outstanding -= 1
-        if not fs.cancelled() and fs.exception() is None and fs.result():
+        result = fs.exception() is None and fs.result()
+        if result is AWAITED:
+            self._awaited.add(conn)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._resume, conn))
+            return
+        if result:
             super().finish_request(conn, fs)
             return
         self._count(-1)
         util.close(conn.sock)
+
+    def _resume(self, conn: Any, sock: Any) -> None:
+        """More has come, or the client is gone."""
+        self.poller.unregister(sock)
+        self._awaited.remove(conn)
+        self.enqueue_req(conn)
+
+    def _expire(self, now: float) -> None:
+        """Drop connections that were awaited for long enough, and idle ones when there is no room for more."""
+        full = self.nr_conns >= self.worker_connections
+        hurry = parsing.HEADER_S - HURRY_S if full or not self.alive else 0
+        for conn in [conn for conn in self._awaited if _deadline(conn) - hurry <= now]:
+            self.poller.unregister(conn.sock)
+            self._awaited.remove(conn)
+            self._count(-1)
+            util.close(conn.sock)
+        if full:
+            for idle in (self.pending_conns, self.keepalived_conns):
+                for conn in itertools.islice(idle, MAKE_ROOM):
+                    conn.timeout = now
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """A worker that accepts no more does not count beside the others."""
@@ -157,6 +199,8 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         now = time.monotonic()
         if now >= self._next_tick:
             self._next_tick = now + TICK_S
+            self.tpool.look_after()
+            self._expire(now)
             tick = getattr(self.wsgi, "tick", None)
             if tick is not None:
                 tick()
@@ -164,12 +208,15 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     # -- pool threads ----------------------------------------------------------------------------------------------
     def handle(self, conn: Any) -> object:
-        """Serve requests of *conn* until it is closed (False) or goes quiet (True)."""
-        keep = False
+        """Serve requests of *conn* until it is closed (False), goes quiet (True) or is `AWAITED`."""
+        keep: object = False
+        if conn.initialized and conn.s4_farewell is not None:
+            return AWAITED if not conn.s4_farewell.swallow() else False
         try:
             conn.sock.setblocking(True)
             if not conn.initialized:
                 connection.limit_waiting(conn.sock)
+                conn.s4_farewell = None
                 conn.init()
                 if not conn.is_http2:
                     conn.parser.unreader = parsing.HeaderUnreader(conn.sock)
@@ -179,22 +226,27 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
                 keep = self._serve(conn)
         except OSError as error:
             self.log.debug("connection failed: %s", error)
-        finally:
-            if not keep:
-                connection.close(conn.sock, unread=parsing.left_behind(conn))
+        if not keep:
+            conn.s4_farewell = connection.say_goodbye(conn.sock) if parsing.left_behind(conn) else None
+            if conn.s4_farewell is not None and not conn.s4_farewell.swallow():
+                return AWAITED
         return keep
 
-    def _serve(self, conn: Any) -> bool:
-        """Serve requests while they come. Returns: the connection is quiet and to be kept."""
+    def _serve(self, conn: Any) -> object:
+        """Serve requests while they come. Returns: the connection is to be kept, or `AWAITED`."""
         try:
             while True:
                 req = parsing.next_request(conn.parser)
                 if not self.handle_request(req, conn):
                     return False
-                if parsing.unread(req) and not self._keepalive_after(conn, True):
-                    return False
+                if parsing.unread(req):
+                    conn.parser.unreader.drain()
+                    if not self._keepalive_after(conn, True):
+                        return False
                 if not conn.parser.unreader.ahead and not self._more(conn):
                     return True
+        except parsing.UnfinishedHeaderError:
+            return AWAITED
         except (StopIteration, NoMoreData, BlockingIOError, TimeoutError, ConnectionError) as error:
             self.log.debug("connection ended: %s", type(error).__name__)
         except ParseException as error:
@@ -293,7 +345,13 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         """Answer a request that is not HTTP, or more of it than we take."""
         self.log.info("refused request from %s: %s", conn.client[0] if conn.client else "", type(error).__name__)
         connection.answer(conn.sock, parsing.refusal(error))
-        connection.close(conn.sock, unread=True)
+        conn.parser.mesg = None  # where it ends is unknown, so that something may be left behind
+
+
+def _deadline(conn: Any) -> float:
+    """Until when an awaited connection is waited for."""
+    until: float = (conn.s4_farewell or conn.parser.unreader).deadline
+    return until
 
 
 def _of_connection(conn: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -292,3 +293,42 @@ def test_idle_connections_hold_no_thread(ours: Server) -> None:
 def test_every_refusal_of_the_parser_has_an_s3_error(error: ParseException, expected: type[S3Error]) -> None:
     """The nearest row of the table counts, and the last row takes all."""
     assert expected is type(parsing.refusal(error))
+
+
+HALVES = {
+    "half a header": b"GET /target HTTP/1.1\r\nHost: x\r\n",
+    "half a body": b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc",
+    "a refused body that does not come": b"PUT /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\nabc",
+    "a small one": b"PUT /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\nabc",
+    "an answer that nobody reads": b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", HALVES.values(), ids=HALVES.keys())
+def test_clients_that_stop_half_way_do_not_keep_others_from_being_served(ours: Server, sent: bytes) -> None:
+    """Ten of them on two threads: without what this is about, others waited for 5 to 100 seconds."""
+    slow = [ours.connect() for _ in range(10)]
+    for sock in slow:
+        sock.sendall(sent)
+    client = http.client.HTTPConnection("127.0.0.1", ours.port, timeout=4)
+    for _ in range(3):
+        client.request("GET", "/target")
+        assert client.getresponse().read() == b"/target "
+    client.close()
+    for sock in slow:
+        sock.close()
+
+
+def test_a_header_may_come_in_pieces(ours: Server) -> None:
+    """Each piece finds the ones before it, on a new connection and on one that was used."""
+    request = b"GET /headers HTTP/1.1\r\nHost: x\r\nx-one: 1\r\nx-two: 2\r\n\r\n"
+    bodies = []
+    with closing(ours.connect()) as sock:
+        for _ in range(2):
+            for start in range(0, len(request), 9):
+                sock.sendall(request[start : start + 9])
+                time.sleep(parsing.HEADER_WAIT_S * 2)
+            answer = http.client.HTTPResponse(sock)
+            answer.begin()
+            bodies.append(answer.read())
+    assert [b"x-one=1\nx-two=2"] * 2 == bodies
