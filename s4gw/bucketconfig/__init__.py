@@ -3,7 +3,7 @@
 Pure: documents arrive and leave boto3-shaped or as stored bytes; errors are S3's.
 """
 
-from s4gw.bucketconfig import tagging
+from s4gw.bucketconfig import encryption, tagging
 from s4gw.bucketconfig.cors import CorsRule, cors_headers, parse_cors, preflight_headers, stored_cors
 from s4gw.bucketconfig.documents import dump_document, load_document
 from s4gw.bucketconfig.lifecycle import Rule, stored_lifecycle
@@ -34,6 +34,7 @@ __all__ = [
     "check_ownership",
     "cors_headers",
     "dump_document",
+    "encryption",
     "expiry_header",
     "expiry_of",
     "load_document",

@@ -1,7 +1,8 @@
 """The WSGI application: middleware in order, the router, the fault handler. Holds no state of its own.
 
 A request passes: id, probes, accounting, address, identity; then the router finds its resource and authorization
-decides on it, so that no operation is reached without both; then the resource answers. Whatever goes wrong on the way
+decides on it, so that no operation is reached without both, and what is written is asked about encryption; then the
+resource answers. Whatever goes wrong on the way
 ends in `gateway.faults`.
 """
 
@@ -18,6 +19,7 @@ from s4gw.gateway.middleware.addressing import Addressing
 from s4gw.gateway.middleware.authentication import Authentication
 from s4gw.gateway.middleware.authorization import Authorization
 from s4gw.gateway.middleware.cors import Cors
+from s4gw.gateway.middleware.encryption import Encryption
 from s4gw.gateway.middleware.probes import Probes
 from s4gw.gateway.middleware.request_id import RequestId
 from s4gw.gateway.request import S3Request
@@ -59,6 +61,7 @@ def create_app(
             Addressing(services),
             Authentication(services),
             Authorization(services),
+            Encryption(services),
         ],
         independent_middleware=True,
     )

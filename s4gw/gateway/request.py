@@ -23,6 +23,7 @@ from s4gw.s3 import headers, names, operation, uri
 if TYPE_CHECKING:
     from s4gw.auth import Identity, Principal
     from s4gw.backends.base import BucketInfo, StoredObject
+    from s4gw.bucketconfig.encryption import Encryption
     from s4gw.gateway.middleware.lookups import Place
     from s4gw.gateway.services import Services
     from s4gw.s3.operation import Operation
@@ -62,6 +63,7 @@ class S3Request(falcon.Request):
         key: Key of the object as decoded UTF-8, or "".
         query: Decoded parameters; of a repeated name the first value counts.
         identity: Who asks, from authentication.
+        encryption: How what is written is to be encrypted; set for operations that write objects.
         bucket_info: The bucket, loaded by authorization; None if there is none of that name.
         looked_up: Objects that were looked up for this request; None where there is none.
         facts: For the log and the metrics.
@@ -79,6 +81,7 @@ class S3Request(falcon.Request):
     key: str
     query: Mapping[str, str]
     identity: Identity
+    encryption: Encryption
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)

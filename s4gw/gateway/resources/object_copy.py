@@ -13,7 +13,6 @@ from s4gw.gateway.resources.part_number import part_number
 from s4gw.gateway.resources.upload_request import (
     forwarded_from,
     lock_of,
-    refuse_unkept_promises,
     storage_class_of,
     write_conditions,
 )
@@ -107,12 +106,10 @@ class CopyObject(Resource):
     def _meta(self, req: S3Request, source_bucket: str, source: StoredObject) -> ObjectMeta:
         sent = req.header_map
         upstream = self.services.upstream is not None
-        if not upstream:
-            refuse_unkept_promises(sent)
         directive = _directive(sent.get("x-amz-metadata-directive"), "x-amz-metadata-directive")
         tag_directive = _directive(sent.get("x-amz-tagging-directive"), "x-amz-tagging-directive")
         storage_class = sent.get("x-amz-storage-class", "STANDARD") if upstream else storage_class_of(sent)
-        forwarded = forwarded_from(sent) if upstream else {}
+        forwarded = forwarded_from(req, sent) if upstream else req.encryption.told
         changed = (
             "REPLACE" in (directive, tag_directive) or bool(forwarded) or storage_class != source.meta.storage_class
         )

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from s4gw.auth import post_policy
 from s4gw.bucketconfig import tagging
+from s4gw.gateway.middleware import encryption
 from s4gw.gateway.resources.base import Resource, quoted
 from s4gw.gateway.resources.multipart import location
 from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, written_headers
@@ -122,6 +123,7 @@ class PostObject(Resource):
             del sent["tagging"]
             sent["x-amz-tagging"] = _tagging_header(fields["tagging"])
         self.services.authorizer.authorize(req, "PutObject", req.bucket, key, headers=sent)
+        req.encryption = encryption.decide(req, "PutObject", sent)
         policy = post_policy.form_policy(fields)
         smallest, largest = (policy and policy.size_range) or (0, OBJECT_BYTES_MAX)
         req.key = key

@@ -1,7 +1,7 @@
 """What an upload says about itself in headers: metadata, tags, ACL, digests, preconditions.
 
 Shared by PutObject, PostObject, CopyObject and the multipart operations, so that each header means the same in all.
-Headers that promise what is not done yet (encryption) are refused, never ignored.
+Headers that promise what is not done yet are refused, never ignored; encryption has been asked about before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from s4gw.s3.errors import (
     InvalidStorageClass,
     XAmzContentSHA256Mismatch,
 )
-from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 if TYPE_CHECKING:
     from s4gw.gateway.request import S3Request
@@ -30,26 +29,13 @@ STORAGE_CLASSES: Final = frozenset(
     {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
 )
 """Classes whose objects can be read at once; they are kept and shown, and stored alike."""
-REFUSED_PREFIXES: Final = {
-    "x-amz-server-side-encryption": "Server-side encryption is not implemented yet",
-}
-CUSTOMER_KEY_PREFIX: Final = "x-amz-server-side-encryption-customer-"
 FORWARDED_PREFIXES: Final = (
     "x-amz-acl",
     "x-amz-grant-",
     "x-amz-object-lock-",
-    "x-amz-server-side-encryption",
     "x-amz-request-payer",
 )
 """Headers of an upload that an upstream is given instead of being acted upon here."""
-
-
-def refuse_unkept_promises(sent: Mapping[str, str]) -> None:
-    """Raises: NotImplemented, for headers whose promise would not be kept."""
-    for name in sent:
-        for prefix, why in REFUSED_PREFIXES.items():
-            if name.startswith(prefix):
-                raise S3NotImplemented(why, Header=name)
 
 
 def lock_of(req: S3Request, sent: Mapping[str, str]) -> object_lock.ObjectLock | None:
@@ -80,7 +66,6 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
     fields = req.header_map if sent is None else sent
     if req.services.upstream is not None:
         return _upstream_meta(req, fields)
-    refuse_unkept_promises(fields)
     owner, acl = grants.object_owner_and_acl(req, fields)
     return ObjectMeta(
         owner=owner,
@@ -89,6 +74,7 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
         tags=tagging.parse_header(fields["x-amz-tagging"]) if fields.get("x-amz-tagging") else {},
         acl=acl,
         storage_class=storage_class_of(fields),
+        forwarded=req.encryption.told,
         lock=lock_of(req, fields),
     )
 
@@ -101,19 +87,13 @@ def _upstream_meta(req: S3Request, fields: Mapping[str, str]) -> ObjectMeta:
         metadata=headers.metadata_from(fields),
         tags=tagging.parse_header(fields["x-amz-tagging"]) if fields.get("x-amz-tagging") else {},
         storage_class=fields.get("x-amz-storage-class", "STANDARD"),
-        forwarded=forwarded_from(fields),
+        forwarded=forwarded_from(req, fields),
     )
 
 
-def forwarded_from(fields: Mapping[str, str]) -> dict[str, str]:
-    """What an upstream is to be told about an object that is written.
-
-    Raises: NotImplemented for keys of the client's own: the upstream could not read its copies of parts, nor this
-        gateway the index of the object, without being given the key each time.
-    """
-    if any(name.startswith(CUSTOMER_KEY_PREFIX) for name in fields):
-        raise S3NotImplemented("Encryption with customer-provided keys is not implemented in front of an upstream")
-    return {name: value for name, value in fields.items() if name.startswith(FORWARDED_PREFIXES)}
+def forwarded_from(req: S3Request, fields: Mapping[str, str]) -> dict[str, str]:
+    """What an upstream is to be told about an object that is written, encryption included."""
+    return {name: value for name, value in fields.items() if name.startswith(FORWARDED_PREFIXES)} | req.encryption.told
 
 
 def digest_plan(
