@@ -40,8 +40,15 @@ class Writer(Protocol):
 class Span(Protocol):
     """Stored bytes that are read in order."""
 
-    def read(self, size: int) -> bytes:
-        """The next *size* bytes, no fewer; the caller keeps them to a few MiB and asks for no more than there are."""
+    @property
+    def step_bytes(self) -> int:
+        """How much is best asked for at once; 0 where asking often costs nothing."""
+
+    def read(self, size: int) -> bytes | memoryview:
+        """The next *size* bytes, no fewer; the caller keeps them to a few MiB and asks for no more than there are.
+
+        They stay as they are for as long as the caller has them.
+        """
 
     def close(self) -> None:
         """Say that no more are wanted. Harmless when called twice."""

@@ -22,7 +22,7 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_base import DEDUP_OFF, made, nonce, remember, staged, translated
+from s4gw.backends.embedded_base import DEDUP_OFF, EmbeddedSpan, made, nonce, remember, staged, translated
 from s4gw.backends.embedded_errors import translate
 from s4gw.backends.embedded_multipart import EmbeddedMultipart
 from s4gw.backends.lifecycle import Expiry
@@ -221,10 +221,13 @@ class EmbeddedBackend(EmbeddedMultipart, NearBackend):
                 remember(self._current, (bucket, key), (generation, found), _OBJECTS_MAX)
             return found
 
+    def open_span(self, obj: StoredObject, start: int, end: int) -> EmbeddedSpan:
+        handle = _handle(obj, start, end)
+        with translated():
+            return EmbeddedSpan(handle.open_span(self._store, start, end))
+
     def read(self, obj: StoredObject, start: int, end: int) -> bytes:
-        handle = obj.body
-        if not isinstance(handle, rows.Handle) or not 0 <= start <= end <= obj.stored_size:
-            raise InternalError
+        handle = _handle(obj, start, end)
         with translated():
             data = handle.read(self._store, start, end)
         if len(data) != end - start:
@@ -362,6 +365,13 @@ _KINDS: Final = {
     Action.REMOVE_MARKER: ops.EXPIRE_MARKER,
 }
 _EMPTY_PAGE: Final = ListPage(objects=[], prefixes=[], truncated=False)
+
+
+def _handle(obj: StoredObject, start: int, end: int) -> rows.Handle:
+    """Raises: InternalError, for another backend's object or a range that it has not."""
+    if not isinstance(obj.body, rows.Handle) or not 0 <= start <= end <= obj.stored_size:
+        raise InternalError
+    return obj.body
 
 
 def _seq(obj: StoredObject) -> int:

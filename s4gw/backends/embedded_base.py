@@ -14,7 +14,7 @@ from s4gw.backends.base import (
 from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.embedded_errors import translate
 from s4gw.s3.errors import InternalError
-from s4gw.store import NONCE_BYTES, Outcome, StagedBody, Store, StoreError, ops, version_id
+from s4gw.store import NONCE_BYTES, BodySpan, Outcome, StagedBody, Store, StoreError, ops, version_id
 
 DEDUP_OFF: Final = "off"
 DEDUP_BUCKET: Final = "bucket"
@@ -67,6 +67,24 @@ class EmbeddedWriter:
 
     def abort(self) -> None:
         self.body.abort()
+
+
+class EmbeddedSpan:
+    """Stored bytes of the embedded backend, read in order."""
+
+    __slots__ = ("_span",)
+
+    step_bytes = 0
+
+    def __init__(self, span: BodySpan) -> None:
+        self._span = span
+
+    def read(self, size: int) -> memoryview:
+        with translated():
+            return self._span.read(size)
+
+    def close(self) -> None:
+        pass
 
 
 class EmbeddedBase:

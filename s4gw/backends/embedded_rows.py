@@ -20,6 +20,7 @@ from s4gw.bucketconfig import DefaultRetention, ObjectLock
 from s4gw.store import (
     FLAG_LOCKED,
     FLAG_MARKER,
+    BodySpan,
     BucketRecord,
     CompletedRecord,
     IndexReader,
@@ -61,13 +62,23 @@ class Handle:
 
     def read(self, store: Store, start: int, end: int) -> bytes:
         """Bytes ``[start, end)``. Raises: StoreError."""
-        if self.packed is None:
-            self.packed, self.inline = store.index.body(self.seq)
+        runs = self._located(store)
+        return self.inline[start:end] if self.inline is not None else store.read(runs, start, end)
+
+    def open_span(self, store: Store, start: int, end: int) -> BodySpan:
+        """The same bytes, to be read in order. Raises: StoreError."""
+        runs = self._located(store)
         if self.inline is not None:
-            return self.inline[start:end]
+            return BodySpan(iter((memoryview(self.inline)[start:end],)))
+        return store.open_span(runs, start, end)
+
+    def _located(self, store: Store) -> list[tuple[int, int, int]]:
+        """Runs of extents, none where the body is in the index. Raises: StoreError."""
         if self.runs is None:
-            self.runs = unpack_runs(self.packed)
-        return store.read(self.runs, start, end)
+            if self.packed is None:
+                self.packed, self.inline = store.index.body(self.seq)
+            self.runs = unpack_runs(self.packed) if self.inline is None else []
+        return self.runs
 
 
 def encode_meta(meta: ObjectMeta) -> tuple[bytes, bytes]:

@@ -18,6 +18,8 @@ class SteppedSpan:
 
     __slots__ = ("_obj", "_position", "_read")
 
+    step_bytes = 0
+
     def __init__(self, read: Callable[[StoredObject, int, int], bytes], obj: StoredObject, start: int) -> None:
         self._read = read
         self._obj = obj

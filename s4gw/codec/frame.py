@@ -172,6 +172,19 @@ def decode_frame(
     return decoded
 
 
+def checked_original(header: FrameHeader, payload: Buffer) -> Buffer:
+    """Do what `decode_frame` does for a passthrough frame, without a copy: gives *payload* itself."""
+    size = memoryview(payload).nbytes
+    if size != header.payload_size:
+        raise TruncatedFrame(f"a payload of {size} bytes, the frame header says {header.payload_size}")
+    if size != header.original_size:
+        raise CorruptFrame(f"a passthrough frame of {header.original_size} bytes holds {size}")
+    actual = crc32c(payload)
+    if actual != header.crc32c:
+        raise ChecksumMismatch(header.crc32c, actual)
+    return payload
+
+
 def parse_padding_header(buffer: Buffer, offset: int = 0) -> Padding:
     """Read the padding header at *offset* of *buffer*. Raises: TruncatedFrame, CorruptFrame."""
     try:

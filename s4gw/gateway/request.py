@@ -108,6 +108,11 @@ class S3Request(falcon.Request):
         """The request came over TLS, here or at a trusted proxy."""
         return bool(self.env["wsgi.url_scheme"] == "https")
 
+    @property
+    def ours(self) -> bool:
+        """It came through our own worker, which sends any bytes-like block; other servers take `bytes` alone."""
+        return RAW_REQUEST in self.env
+
     # -- what it means ---------------------------------------------------------------------------------------------
     def address(self, services: Services) -> None:
         """Find bucket, key, query and operation.

@@ -1,8 +1,9 @@
 """Giving an original back: find the frames of a range, read them in runs, decode, check and cut.
 
-Every frame's CRC-32C is checked before a byte of it leaves. The frames of a range are one span of the backend, read in
-runs of at most `RUN_BYTES`; frames of a longer body are decoded ahead by the pool, `FRAMES_AHEAD` or `AHEAD_BYTES` at a
-time, so that a slow client holds no more than that.
+Every frame's CRC-32C is checked before a byte of it leaves. The frames of a range are one span of the backend. A longer
+body that nobody else's reading stands beside is decoded ahead by the pool, `FRAMES_AHEAD` or `AHEAD_BYTES` at a time,
+so that a slow client holds no more than that. Where several bodies are read, each stays in its thread: every core has
+work then, and handing it to another costs more than it gives. A frame that was stored as it is leaves as it was read.
 
 Bodies of another writer may be the bare output of one codec (its size and CRC-32C stand in the metadata), have paddings
 around frames, or need a dictionary that lies beside them in the bucket.
@@ -10,11 +11,12 @@ around frames, or need a dictionary that lies beside them in the bucket.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from s4gw import checksum
@@ -22,7 +24,7 @@ from s4gw.backends.base import (
     Backend,
     StoredObject,
 )
-from s4gw.backends.bodies import Span
+from s4gw.backends.bodies import Buffer, Span
 from s4gw.codec import (
     FRAME_HEADER_SIZE,
     PADDING_MAGIC,
@@ -31,6 +33,7 @@ from s4gw.codec import (
     CodecUnavailable,
     FrameHeader,
     FrameIndex,
+    checked_original,
     decode_frame,
     parse_frame_header,
     stream_raw,
@@ -40,7 +43,10 @@ from s4gw.objects.dictionaries import Dictionaries, DictionaryOf
 from s4gw.objects.errors import DamagedObject
 from s4gw.objects.layout import LayoutCache
 
-RUN_BYTES: Final = 4 * 1024 * 1024
+WHOLE_BYTES: Final = 4 * 1024 * 1024
+"""A body stored as it is, up to this size, is checked as a whole before its first byte leaves."""
+SPAN_BYTES_MIN: Final = 64 * 1024
+"""Smaller ones are read with fewer calls, for the price of a copy."""
 FRAMES_AHEAD: Final = 3
 AHEAD_BYTES: Final = 16 * 1024 * 1024
 """Decoded bytes that wait; one frame may be more."""
@@ -60,6 +66,29 @@ class Decoder(Protocol):
         """Give the original, checked. Raises: CodecUnavailable, other CodecErrors."""
 
 
+class Crowd:
+    """Counts the bodies that a process reads at this moment; a context manager around each of them."""
+
+    __slots__ = ("_lock", "_size")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._size = 0
+
+    @property
+    def alone(self) -> bool:
+        """No more than one is being read."""
+        return self._size <= 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._size += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._size -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Reads originals through one backend. Shared by all requests of a process."""
@@ -70,9 +99,12 @@ class Reader:
     pool: Executor
     elsewhere: Decoder | None = None
     """Decodes what this process cannot."""
+    crowd: Crowd = field(default_factory=Crowd)
 
-    def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
+    def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[Buffer]:
         """Give bytes ``[start, end)`` of the original in blocks, the first of them checked before this returns.
+
+        The blocks stay as they are for as long as the caller has them.
 
         Raises: DamagedObject when stored bytes are damaged, ObjectChanged; once blocks have left, the iterator raises
             it instead, and the connection has to be cut.
@@ -85,18 +117,25 @@ class Reader:
             blocks = self._raw(obj, start, end) if meta.codec == _PASSTHROUGH else self._coded(obj, start, end)
         elif meta.frames == 1 and not meta.parts:
             # PERF: most objects are one frame; no index, no generator, no thread.
-            stored = memoryview(self.backend.read(obj, 0, obj.stored_size))
-            return iter((_cut(_decode(obj.key, stored, obj.size, dictionary, self.elsewhere), 0, start, end),))
+            frame = _Frame(obj.key, self._whole(obj), obj.size)
+            return iter((_cut(frame.decode(dictionary, self.elsewhere), 0, start, end),))
         else:
             index = self.layouts.load(bucket, obj).index
             blocks = self._framed(obj, index, start, end, dictionary)
         return _primed(blocks)
 
-    def _raw(self, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
+    def _whole(self, obj: StoredObject) -> memoryview:
+        """The stored bytes of an object that is small enough."""
+        if obj.stored_size < SPAN_BYTES_MIN:
+            return memoryview(self.backend.read(obj, 0, obj.stored_size))
+        with closing(self.backend.open_span(obj, 0, obj.stored_size)) as span:
+            return memoryview(span.read(obj.stored_size))
+
+    def _raw(self, obj: StoredObject, start: int, end: int) -> Iterator[Buffer]:
         """A stored original. Small ones are read whole, so that their checksum can be checked."""
         crc32c = obj.meta.crc32c
-        if crc32c is not None and obj.size <= RUN_BYTES:
-            body = self.backend.read(obj, 0, obj.size)
+        if crc32c is not None and obj.size <= WHOLE_BYTES:
+            body = self._whole(obj)
             if checksum.crc32c(body) != crc32c:
                 raise DamagedObject(obj.key, "checksum of the whole")
             yield body if end - start == obj.size else body[start:end]
@@ -105,7 +144,7 @@ class Reader:
             for offset in range(start, end, RAW_BLOCK_BYTES):
                 yield span.read(min(RAW_BLOCK_BYTES, end - offset))
 
-    def _coded(self, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
+    def _coded(self, obj: StoredObject, start: int, end: int) -> Iterator[Buffer]:
         """The bare output of one codec. What is too large to be held is decoded twice: to check, then to give."""
         try:
             codec = CodecId.from_label(obj.meta.codec)
@@ -136,45 +175,48 @@ class Reader:
 
     def _framed(
         self, obj: StoredObject, index: FrameIndex, start: int, end: int, dictionary: DictionaryOf | None
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Buffer]:
         found = index.covering(start, end)
         position = found.original_start
-        ahead = found.last - found.first > 1
-        elsewhere = self.elsewhere
-        pending: deque[tuple[int, Future[bytes]]] = deque()
+        pending: deque[tuple[int, Future[Buffer]]] = deque()
         held = 0
-        with closing(self.backend.open_span(obj, found.stored_start, found.stored_end)) as span:
-            for payload, original_size in _frames(span, index, found.first, found.last):
-                if not ahead:
-                    yield _cut(_decode(obj.key, payload, original_size, dictionary, elsewhere), position, start, end)
-                    position += original_size
+        with (
+            self.crowd,
+            closing(self.backend.open_span(obj, found.stored_start, found.stored_end)) as span,
+        ):
+            for number, stored in _frames(span, index, found.first, found.last):
+                frame = _Frame(obj.key, stored, index.original_sizes[number])
+                last = number + 1 == found.last
+                if not pending and (last or frame.as_it_is or not self.crowd.alone):
+                    yield _cut(frame.decode(dictionary, self.elsewhere), position, start, end)
+                    position += frame.original_size
                     continue
-                future = self.pool.submit(_decode, obj.key, payload, original_size, dictionary, elsewhere)
-                pending.append((original_size, future))
-                held += original_size
-                while len(pending) > FRAMES_AHEAD or (held > AHEAD_BYTES and len(pending) > 1):
+                pending.append((frame.original_size, self.pool.submit(frame.decode, dictionary, self.elsewhere)))
+                held += frame.original_size
+                while pending and (
+                    last
+                    or len(pending) > FRAMES_AHEAD
+                    or (held > AHEAD_BYTES and len(pending) > 1)
+                    or not self.crowd.alone
+                ):
                     size, future = pending.popleft()
                     yield _cut(future.result(), position, start, end)
                     position += size
                     held -= size
-            while pending:
-                size, future = pending.popleft()
-                yield _cut(future.result(), position, start, end)
-                position += size
 
 
-def _frames(span: Span, index: FrameIndex, first: int, last: int) -> Iterator[tuple[memoryview, int]]:
-    """Stored frames *first* to *last* of a *span* that begins with the first, read in runs: (bytes, original size)."""
+def _frames(span: Span, index: FrameIndex, first: int, last: int) -> Iterator[tuple[int, memoryview]]:
+    """Stored frames *first* to *last* of a *span* that begins with the first: (number, bytes)."""
     number = first
     while number < last:
         size, until = 0, number
-        while until < last and (until == number or size + index.stored_sizes[until] <= RUN_BYTES):
+        while until < last and (until == number or size + index.stored_sizes[until] <= span.step_bytes):
             size, until = size + index.stored_sizes[until], until + 1
         run = memoryview(span.read(size))
         offset = 0
         for each in range(number, until):
             stored_size = index.stored_sizes[each]
-            yield run[offset : offset + stored_size], index.original_sizes[each]
+            yield each, run[offset : offset + stored_size]
             offset += stored_size
         number = until
 
@@ -190,51 +232,73 @@ class _SpanFile:
         """Up to *size* bytes; none at the end."""
         size = min(size, self._left)
         self._left -= size
-        return self._span.read(size) if size else b""
+        return bytes(self._span.read(size)) if size else b""
 
 
-def _decode(
-    key: str, stored: memoryview, original_size: int, dictionary: DictionaryOf | None, elsewhere: Decoder | None
-) -> bytes:
-    """Decode and check one stored frame, which may have paddings before and after it.
+class _Frame:
+    """One stored frame, which may have paddings before and after it.
 
-    Raises: DamagedObject; CodecUnavailable, for frames that need a GPU where there is none.
+    Args:
+        key: Of its object, for errors.
+        stored: Its bytes.
+        original_size: What the index says.
+
+    Raises: DamagedObject.
     """
-    try:
-        offset = 0
-        while bytes(stored[offset : offset + 4]) == PADDING_MAGIC:
-            offset += parse_padding_header(stored, offset).stored_size
-        header = parse_frame_header(stored, offset)
+
+    __slots__ = ("_header", "_key", "_payload", "as_it_is", "original_size")
+
+    def __init__(self, key: str, stored: memoryview, original_size: int) -> None:
+        try:
+            offset = 0
+            while bytes(stored[offset : offset + 4]) == PADDING_MAGIC:
+                offset += parse_padding_header(stored, offset).stored_size
+            self._header = header = parse_frame_header(stored, offset)
+        except CodecError as error:
+            raise DamagedObject(key, type(error).__name__) from error
         end = offset + header.stored_size
         if end < len(stored) and bytes(stored[end : end + 4]) != PADDING_MAGIC:
             raise DamagedObject(key, "something stands after a frame")
-        payload = stored[offset + FRAME_HEADER_SIZE : end]
+        if header.original_size != original_size:
+            raise DamagedObject(key, "frame size differs from the index")
+        self._key = key
+        self._payload = stored[offset + FRAME_HEADER_SIZE : end]
+        self.original_size = original_size
+        self.as_it_is = header.codec is CodecId.PASSTHROUGH
+        """There is nothing to decode, only to check."""
+
+    def decode(self, dictionary: DictionaryOf | None, elsewhere: Decoder | None) -> Buffer:
+        """Give the original, checked; a part of what was read where it was stored as it is.
+
+        Raises: DamagedObject; CodecUnavailable, for frames that need a GPU where there is none.
+        """
+        header, payload = self._header, self._payload
         try:
-            body = decode_frame(header, payload, dictionaries=dictionary, original_size_max=ORIGINAL_FRAME_MAX)
+            if self.as_it_is:
+                return checked_original(header, payload)
+            try:
+                return decode_frame(header, payload, dictionaries=dictionary, original_size_max=ORIGINAL_FRAME_MAX)
+            except CodecUnavailable:
+                if elsewhere is None:
+                    raise
+                return elsewhere.decode(header, payload)
         except CodecUnavailable:
-            if elsewhere is None:
-                raise
-            body = elsewhere.decode(header, payload)
-    except CodecUnavailable:
-        raise
-    except CodecError as error:
-        raise DamagedObject(key, type(error).__name__) from error
-    if len(body) != original_size:
-        raise DamagedObject(key, "frame size differs from the index")
-    return body
+            raise
+        except CodecError as error:
+            raise DamagedObject(self._key, type(error).__name__) from error
 
 
-def _cut(body: bytes, position: int, start: int, end: int) -> bytes:
+def _cut(body: Buffer, position: int, start: int, end: int) -> Buffer:
     """The part of a frame, which starts at *position*, that lies in ``[start, end)``."""
     low, high = max(0, start - position), min(len(body), end - position)
     return body if high - low == len(body) else body[low:high]
 
 
-def _primed(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _primed(blocks: Iterator[Buffer]) -> Iterator[Buffer]:
     """Decode the first block now, so that damage there is still an error response."""
     first = next(blocks)
 
-    def resume() -> Iterator[bytes]:
+    def resume() -> Iterator[Buffer]:
         yield first
         yield from blocks
 
@@ -244,7 +308,7 @@ def _primed(blocks: Iterator[bytes]) -> Iterator[bytes]:
 class ObjectSource:
     """An original, or a range of it, as the source of another write (UploadPartCopy, re-framing copies)."""
 
-    def __init__(self, blocks: Iterator[bytes], length: int) -> None:
+    def __init__(self, blocks: Iterator[Buffer], length: int) -> None:
         self._blocks = blocks
         self._rest = memoryview(b"")
         self.length = length

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from s4gw.backends.base import NO_CONDITIONS, Backend, Conditions, ObjectMeta, PartInfo, StoredObject, Upload
+from s4gw.backends.bodies import Buffer
 from s4gw.checksum import Algorithm
 from s4gw.codec import CodecTotals, Dispatcher, Manifest, ManifestPart, encode_trailer
 from s4gw.objects import multipart
@@ -141,7 +142,7 @@ class Objects:
             dispatcher = ExplainingDispatcher(dispatcher, bucket, key, hint)
         return dataclasses.replace(self.squisher, dispatcher=dispatcher)
 
-    def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[bytes]:
+    def read(self, bucket: str, obj: StoredObject, start: int, end: int) -> Iterator[Buffer]:
         """Bytes ``[start, end)`` of the original, in blocks; see `Reader.read`."""
         return self._reader.read(bucket, obj, start, end)
 

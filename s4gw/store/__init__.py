@@ -44,6 +44,7 @@ from s4gw.store.ops import FLAG_LOCKED, FLAG_MARKER, NONCE_BYTES, Lock, LockDefa
 from s4gw.store.rebuild import Rebuilt, rebuild_index
 from s4gw.store.recovery import INLINE_BYTES
 from s4gw.store.schema import unpack_runs
+from s4gw.store.span import BodySpan
 from s4gw.store.staging import StagedBody
 from s4gw.store.volume import Extent
 
@@ -54,6 +55,7 @@ __all__ = [
     "NONCE_BYTES",
     "VOLUME_BYTES",
     "BadState",
+    "BodySpan",
     "BucketExists",
     "BucketNotEmpty",
     "BucketRecord",

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,7 +19,7 @@ import msgspec
 from s4gw.store.chores import Chore
 from s4gw.store.client import CommitterClient, ensure_running
 from s4gw.store.committer import BATCH_BYTES_MAX, VOLUME_BYTES, Committer
-from s4gw.store.errors import REFUSALS, RecordDamaged, Refused, Unavailable
+from s4gw.store.errors import REFUSALS, Refused, Unavailable
 from s4gw.store.generation import Generations
 from s4gw.store.index import IndexReader
 from s4gw.store.layout import RecordKind
@@ -29,11 +29,9 @@ from s4gw.store.pins import Pin, Pins, VolumeLeaving
 from s4gw.store.record import Buffer
 from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
 from s4gw.store.schema import open_reader
+from s4gw.store.span import BodySpan, blocks
 from s4gw.store.staging import TWIN_BODY_BYTES, StagedBody, Twins
 from s4gw.store.volume import AppendFile, Extent, Gather, VolumeReader
-
-_LOOK_UPS_MAX: Final = 4
-"""How often a read looks up extents that compaction moves away meanwhile; it moves each once in hours."""
 
 _LOG: Final = logging.getLogger(__name__)
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -236,41 +234,15 @@ class Store:
 
     def read(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> bytes:
         """Bytes ``[start, end)`` of a body made of *runs* of extents. Raises: RecordDamaged."""
-        if start >= end:
-            return b""
-        pieces: list[bytes] = []
-        at = 0
-        for first, count, size in runs:
-            if at >= end:
-                break
-            skip = max(0, (start - at) // size)
-            stop = min(count, -(-(end - at) // size))
-            if skip < stop:
-                pieces += self._read_run(first + skip, stop - skip, start - at - skip * size, end - at - skip * size)
-            at += count * size
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces = list(self._blocks(runs, start, end))
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
-    def _read_run(self, first: int, count: int, start: int, end: int) -> list[bytes]:
-        extents = self.index.extents(first, count)
-        for _ in range(_LOOK_UPS_MAX):
-            if len(extents) != count:
-                raise RecordDamaged(0, 0, f"extents {first} to {first + count - 1} are not all there")
-            try:
-                return self._read_extents(extents, start, end)
-            except RecordDamaged:  # moved by compaction between the look-up and the read?
-                again = self.index.extents(first, count)
-                if again == extents:
-                    raise
-                extents = again
-        return self._read_extents(extents, start, end)
+    def open_span(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> BodySpan:
+        """The same bytes, to be read in order by one thread."""
+        return BodySpan(self._blocks(runs, start, end))
 
-    def _read_extents(self, extents: Sequence[Extent], start: int, end: int) -> list[bytes]:
-        pieces = []
-        for extent in extents:
-            pieces.append(self._reader.read(extent, max(start, 0), min(end, extent.size)))
-            start -= extent.size
-            end -= extent.size
-        return pieces
+    def _blocks(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> Iterator[memoryview]:
+        return blocks(self.index.extents, self._reader, runs, start, end) if start < end else iter(())
 
     # -- life -----------------------------------------------------------------------------------------------------
     def close(self) -> None:

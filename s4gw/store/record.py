@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from crc32c import crc32c
 
+from s4gw.checksum import crc32c
 from s4gw.store.errors import RecordDamaged
 from s4gw.store.layout import (
     BLOCK_BYTES,

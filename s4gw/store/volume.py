@@ -148,7 +148,11 @@ class VolumeReader:
         self._lock = threading.Lock()
 
     def read(self, extent: Extent, start: int, end: int) -> bytes:
-        """Bytes ``[start, end)`` of the extent's payload.
+        """As `view`, in bytes of their own."""
+        return bytes(self.view(extent, start, end))
+
+    def view(self, extent: Extent, start: int, end: int) -> memoryview:
+        """Bytes ``[start, end)`` of the extent's payload, which lie among others that were read with them.
 
         Raises: RecordDamaged, also when the file is gone.
         """
@@ -196,28 +200,25 @@ class _OpenVolume:
         os.close(self.fd)
 
 
-def _read_checked(fd: int, salt: bytes, extent: Extent, start: int, end: int) -> bytes:
+def _read_checked(fd: int, salt: bytes, extent: Extent, start: int, end: int) -> memoryview:
     volume, offset, size = extent.volume, extent.offset, extent.size
     head_size = head_bytes(size)
-    if size <= BLOCK_BYTES:  # PERF: head and payload in one read
-        data = os.pread(fd, head_size + size, offset)
-        head = _checked_head(data, salt, extent)
-        payload = data[head_size:]
-        if len(payload) != size:
-            raise RecordDamaged(volume, offset, "payload is cut")
-        check_blocks(head, 0, payload, volume=volume, offset=offset)
-        return payload if (start, end) == (0, size) else payload[start:end]
-    head = _checked_head(os.pread(fd, head_size, offset), salt, extent)
     first = start // BLOCK_BYTES
     at, stop = first * BLOCK_BYTES, min(-(-end // BLOCK_BYTES) * BLOCK_BYTES, size)
-    blocks = os.pread(fd, stop - at, offset + head_size + at)
+    if not first:  # PERF: head and payload in one read, and the payload stays where it was read
+        data = memoryview(os.pread(fd, head_size + stop, offset))
+        head = _checked_head(data, salt, extent)
+        blocks = data[head_size:]
+    else:
+        head = _checked_head(os.pread(fd, head_size, offset), salt, extent)
+        blocks = memoryview(os.pread(fd, stop - at, offset + head_size + at))
     if len(blocks) != stop - at:
         raise RecordDamaged(volume, offset, "payload is cut")
     check_blocks(head, first, blocks, volume=volume, offset=offset)
-    return blocks if (start, end) == (at, stop) else blocks[start - at : end - at]
+    return blocks[start - at : end - at]
 
 
-def _checked_head(data: bytes, salt: bytes, extent: Extent) -> RecordHead:
+def _checked_head(data: Buffer, salt: bytes, extent: Extent) -> RecordHead:
     head = unpack_head(data, salt, volume=extent.volume, offset=extent.offset)
     if (head.kind, head.size, head.crc) != (RecordKind.DATA, extent.size, extent.crc):
         raise RecordDamaged(extent.volume, extent.offset, "another record lies here")

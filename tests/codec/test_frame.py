@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from s4gw.codec import (
     TruncatedFrame,
     UnknownCodec,
     UnsupportedCodec,
+    checked_original,
     decode_frame,
     encode_frame,
     encode_padding,
@@ -214,3 +216,19 @@ def test_threads_do_not_share_contexts() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(round_trip, range(200)))
+
+
+def test_a_passthrough_frame_is_checked_where_it_lies() -> None:
+    """As strict as `decode_frame`, and what it gives is the payload itself."""
+    frame = encode_frame(bytes(range(256)), Choice(CodecId.PASSTHROUGH, 0))
+    header = parse_frame_header(frame.header)
+    payload = memoryview(bytes(frame.payload))
+    assert payload is checked_original(header, payload)
+    for wrong, error in (
+        (payload[:-1], TruncatedFrame),
+        (bytes(256), ChecksumMismatch),
+    ):
+        with pytest.raises(error):
+            checked_original(header, wrong)
+    with pytest.raises(CorruptFrame):
+        checked_original(msgspec.structs.replace(header, original_size=255), payload)

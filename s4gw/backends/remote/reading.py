@@ -148,6 +148,8 @@ class RemoteReading(RemoteListing):
 class RemoteSpan:
     """A span that is read from one answer of the upstream; a broken answer is asked for again from where it broke."""
 
+    step_bytes = SPAN_BYTES
+
     def __init__(self, base: RemoteReading, obj: StoredObject, handle: Handle, start: int, end: int) -> None:
         self._base = base
         self._obj = obj
@@ -209,6 +211,8 @@ class RemoteSpan:
 
 class _Fetched:
     """A span that was fetched whole."""
+
+    step_bytes = 0
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from s4gw.backends.bodies import ObjectChanged
+from s4gw.backends.bodies import Buffer, ObjectChanged
 from s4gw.bucketconfig.object_lock import HOLD_HEADER, MODE_HEADER, UNTIL_HEADER
 from s4gw.gateway.middleware.lookups import looked_up
 from s4gw.gateway.resources import expiration
@@ -248,13 +248,21 @@ class GetObject(_ReadObject):
         if obj.remembered and start >= end:
             return False
         blocks = self.objects.read(req.bucket, obj, start, end)
-        data = b"".join(blocks) if end - start <= self.objects.squisher.frame_bytes else None
+        if not req.ours:
+            blocks = (bytes(block) for block in blocks)
+        data = _joined(blocks) if end - start <= self.objects.squisher.frame_bytes else None
         self._answer(req, resp, obj, described)
         if data is None:
-            resp.stream = blocks
+            resp.stream = blocks  # type: ignore[assignment] # as below
         else:
             resp.data = data
         return True
+
+
+def _joined(blocks: Iterable[Buffer]) -> bytes:
+    """All of *blocks*; a single one as it is, which our worker sends from where it lies."""
+    pieces = list(blocks)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)  # type: ignore[return-value] # WSGI says bytes
 
 
 class GetObjectAttributes(Resource):

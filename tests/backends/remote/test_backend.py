@@ -271,7 +271,7 @@ def test_a_long_read_is_one_request_and_survives_a_broken_one(objects: Objects, 
     blocks = objects.read(BUCKET, obj, 0, obj.size)
     first = next(blocks)
     assert 2 == len(watched.take())  # its trailer, and the whole of it
-    assert data == first + b"".join(blocks)
+    assert data == b"".join((first, *blocks))
     assert [] == watched.take()
     watched.before["GetObject"] = ServiceUnavailable()
     assert data == get(objects, "k")
