@@ -58,7 +58,7 @@ content size. None of them holds more than 64 MiB of original: a few bytes may s
     0   1  version, 1                           2   1  w
     1   1  filter, see TypedFilter              3   1  bit 0: elements are big-endian
     then parameters: of PLANES ceil(w/8) bytes, bit i of which is set where plane i holds differences;
-         of PACK bits u8, the first element, the smallest difference, w bytes each; of the others none
+         of PACK bits u8, the first element, the base, w bytes each; of the others none
     then original size mod w bytes: the odd tail as it is
     then the table: for each stream, size << 2 | StreamKind as LEB128; then the streams, back to back, to the end
 
@@ -66,7 +66,8 @@ content size. None of them holds more than 64 MiB of original: a few bytes may s
     PLANES        w 2-64. w streams: byte 0 of every element, byte 1 ... In planes of the mask, each byte is less the
                   one before in that plane, modulo 256.
     DELTA_PLANES  w 2, 4, 8. The differences of DELTA, zigzag (0, -1, 1, -2 ... as 0, 1, 2, 3 ...), then w planes.
-    PACK          w 2, 4, 8. The differences of DELTA less the smallest of them, the first one 0, all below 2**bits:
+    PACK          w 2, 4, 8. The differences of DELTA less the base, modulo 2**(8w), the first one 0, all below 2**bits
+                  (the base is any number; writers take the smallest difference, or the smallest that is not negative):
                   bits // 8 planes of whole bytes, the lowest first; then, unless bits is a multiple of 8, one stream
                   of bits % 8 planes of bits: each ceil(n/8) bytes, bit 0 of its first byte belongs to element 0.
     Elements, differences and parameters are little-endian, unless bit 0 of the flags is set: then the elements of

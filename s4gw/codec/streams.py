@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import zstandard
+from numpy.typing import NDArray
 
 from s4gw.checksum import Buffer
 from s4gw.codec import zstd
@@ -28,6 +30,8 @@ CASCADE_LEVEL: Final = 6
 _MORE: Final = 0x80  # in LEB128, the bit that says that another byte follows
 _NEEDLE_BYTES: Final = 16
 _PERIODS_TRIED_MAX: Final = 16
+_WHOLE_TRIED_MAX: Final = 2
+_GLANCE_BYTES: Final = 4096  # PERF: the end of most streams shows already that a period is none
 
 
 def squeeze(data: Buffer, level: int) -> tuple[StreamKind, Buffer]:
@@ -35,9 +39,9 @@ def squeeze(data: Buffer, level: int) -> tuple[StreamKind, Buffer]:
     size = memoryview(data).nbytes
     if not size:
         return StreamKind.RAW, b""
-    packed = zstd.encode(data, level)
+    packed = zstd.encode_numbers(data) if level == zstd.LEVEL_MIN else zstd.encode(data, level)
     if len(packed) * CASCADE_SHARE < size:
-        pattern = _pattern(bytes(data), len(packed))
+        pattern = _pattern(data, len(packed))
         if pattern:
             return StreamKind.REPEAT, pattern
     return finish(packed, size) or (StreamKind.RAW, data)
@@ -130,14 +134,22 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
     raise CorruptFrame("a size in the stream table is too long")
 
 
-def _pattern(data: bytes, limit: int) -> bytes:
+def _pattern(data: Buffer, limit: int) -> bytes:
     """Give the shortest piece of at most *limit* bytes that makes *data* when repeated, if one is found soon."""
-    needle = data[:_NEEDLE_BYTES]
-    period = 0
+    array = np.frombuffer(data, np.uint8)
+    head = array[: limit + 2 * _NEEDLE_BYTES].tobytes()
+    needle = head[:_NEEDLE_BYTES]
+    period = failed = 0
     for _ in range(_PERIODS_TRIED_MAX):
-        period = data.find(needle, period + 1, limit + len(needle))
-        if period < 0:
-            return b""
-        if data[period:] == data[:-period]:
-            return data[:period]
+        period = head.find(needle, period + 1, limit + len(needle))
+        if period < 0 or failed == _WHOLE_TRIED_MAX:
+            break
+        if _repeats(array[-_GLANCE_BYTES:], period):
+            if _repeats(array, period):
+                return head[:period]
+            failed += 1  # something deviates in between, and will from multiples of the period too
     return b""
+
+
+def _repeats(array: NDArray[np.uint8], period: int) -> bool:
+    return bool((array[period:] == array[:-period]).all())

@@ -64,8 +64,7 @@ def forward(data: Bytes, wanted: Filter) -> tuple[bytes, list[Bytes]]:
     if kind is TypedFilter.DELTA:
         return head, [transform.difference(values).view(np.uint8)]
     if kind is TypedFilter.DELTA_PLANES:
-        differences = transform.zigzag(transform.difference(values))
-        return head, list(transform.to_planes(differences.view(np.uint8), width))
+        return head, transform.split(transform.zigzag(transform.difference(values)))
     first, least, bits, rest = transform.pack(values)
     numbers = bytes([bits]) + first.to_bytes(width, "little") + least.to_bytes(width, "little")
     return head + numbers, transform.to_bit_planes(rest, bits)
@@ -147,18 +146,22 @@ def _restore(out: Bytes, view: memoryview, wanted: Filter) -> None:
     """Undo `forward` for every filter but PACK, into *out*."""
     width = wanted.width
     count = len(out) // width
+    if wanted.kind is TypedFilter.PLANES:
+        planes = _expand(view, [count] * width)
+        for place in range(width):
+            if wanted.mask >> place & 1:
+                planes[place] = transform.accumulate(planes[place])
+        transform.fill_planes(out, planes)
+        return
+    values = out.view(transform.UNSIGNED[width])
     if wanted.kind is TypedFilter.DELTA:
         (stream,) = _expand(view, [len(out)])
-        values = transform.accumulate(stream.view(transform.UNSIGNED[width]))
-        out[:] = transform.from_elements(values, big_endian=wanted.big_endian)
-        return
-    rows = out.reshape(count, width)
-    for place, plane in enumerate(_expand(view, [count] * width)):
-        differs = wanted.kind is TypedFilter.PLANES and wanted.mask >> place & 1
-        transform.fill_plane(rows, place, transform.accumulate(plane) if differs else plane)
-    if wanted.kind is TypedFilter.DELTA_PLANES:
-        values = transform.accumulate(transform.unzigzag(out.view(transform.UNSIGNED[width])))
-        out[:] = transform.from_elements(values, big_endian=wanted.big_endian)
+        transform.accumulate(stream.view(values.dtype), values)
+    else:
+        transform.fill_elements(values, _expand(view, [count] * width), transform.unzigzag)
+        transform.accumulate(values, values)
+    if wanted.big_endian:
+        values.byteswap(inplace=True)
 
 
 def _restore_packed(out: Bytes, parameters: memoryview, view: memoryview, wanted: Filter) -> None:
@@ -170,5 +173,8 @@ def _restore_packed(out: Bytes, parameters: memoryview, view: memoryview, wanted
     first, least = (int.from_bytes(parameters[at : at + width], "little") for at in (1, 1 + width))
     whole, over = divmod(bits, 8)
     sizes = [count] * whole + ([over * -(-count // 8)] if over else [])
-    rest = transform.from_bit_planes(_expand(view, sizes), count, width, bits)
-    out[:] = transform.from_elements(transform.unpack(first, least, rest), big_endian=wanted.big_endian)
+    values = out.view(transform.UNSIGNED[width])
+    transform.from_bit_planes(values, _expand(view, sizes), bits)
+    transform.unpack(first, least, values)
+    if wanted.big_endian:
+        values.byteswap(inplace=True)

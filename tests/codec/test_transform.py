@@ -26,7 +26,7 @@ def test_differences_and_zigzag(width: int, data: bytes) -> None:
     """Sums undo differences, and zigzag is undone, wrap-around included."""
     values = numbers(width, data)
     assert np.array_equal(transform.accumulate(transform.difference(values)), values)
-    assert np.array_equal(transform.unzigzag(transform.zigzag(values)), values)
+    assert np.array_equal(transform.unzigzag(transform.zigzag(values)).view(values.dtype), values)
 
 
 def test_zigzag_order() -> None:
@@ -42,9 +42,11 @@ def test_packing(width: int, data: bytes) -> None:
     values = numbers(width, data)
     first, least, bits, rest = transform.pack(values)
     planes = transform.to_bit_planes(rest, bits)
-    restored = transform.from_bit_planes(planes, len(values), width, bits)
+    restored = np.empty_like(values)
+    transform.from_bit_planes(restored, planes, bits)
     assert np.array_equal(restored, rest)
-    assert np.array_equal(transform.unpack(first, least, restored), values)
+    transform.unpack(first, least, restored)
+    assert np.array_equal(restored, values)
 
 
 @pytest.mark.parametrize("bits", range(1, 65))
@@ -53,7 +55,9 @@ def test_every_number_of_bits(bits: int) -> None:
     values = np.array([2**bits - 1, 0, 2 ** (bits - 1), *(n * 7919 % 2**bits for n in range(30))], "<u8")
     planes = transform.to_bit_planes(values, bits)
     assert sum(map(len, planes)) == bits // 8 * len(values) + bits % 8 * -(-len(values) // 8)
-    assert np.array_equal(transform.from_bit_planes(planes, len(values), 8, bits), values)
+    out = np.empty_like(values)
+    transform.from_bit_planes(out, planes, bits)
+    assert np.array_equal(out, values)
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,11 +66,35 @@ def test_planes(stride: int, rows: int, seed: int) -> None:
     """Planes are put back where they came from."""
     data = np.random.default_rng(seed).integers(0, 256, rows * stride, np.uint8)
     planes = transform.to_planes(data, stride)
-    out = np.empty((rows, stride), np.uint8)
-    for place in range(stride):
-        transform.fill_plane(out, place, planes[place])
+    out = np.empty(rows * stride, np.uint8)
+    transform.fill_planes(out, planes)
     assert out.tobytes() == data.tobytes()
-    assert planes.shape == (stride, rows)
+    assert [len(plane) for plane in planes] == [rows] * stride
+    assert all(plane.tobytes() == data[place::stride].tobytes() for place, plane in enumerate(planes))
+
+
+@settings(max_examples=60, deadline=None)
+@given(width=widths, few=st.integers(0, 40), data=st.data())
+def test_folded_planes(width: int, few: int, data: st.DataObject) -> None:
+    """Differences come back whether hardly any or all of them are large."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    values = rng.integers(0, 2 ** data.draw(st.integers(1, 8 * width)), 3000, np.uint64)
+    values[: few * few] = rng.integers(0, 2**63, few * few, np.uint64)
+    rng.shuffle(values)
+    expected = values.astype(transform.UNSIGNED[width])
+    out = np.empty_like(expected)
+    transform.fill_elements(out, transform.split(transform.zigzag(expected)), transform.unzigzag)
+    assert np.array_equal(expected, out)
+
+
+@pytest.mark.parametrize("kind", ["<u1", "<u2", "<u4", "<u8"])
+def test_sums_wrap_around(kind: str) -> None:
+    """Sums of bytes and shorts are taken in wider numbers, and are the same."""
+    differences = np.random.default_rng(5).integers(0, 255, 5000).astype(kind) * np.dtype(kind).type(251)
+    out = np.empty_like(differences)
+    assert np.array_equal(transform.accumulate(differences), np.cumsum(differences, dtype=kind))
+    assert np.array_equal(transform.accumulate(differences, out), np.cumsum(differences, dtype=kind))
+    assert np.array_equal(out, np.cumsum(differences, dtype=kind))
 
 
 def test_byte_order() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +55,18 @@ def test_every_record_stride(width: int) -> None:
     for mask in (0, (1 << width) - 1):
         payload = typed.encode(memoryview(original), 1, Filter(TypedFilter.PLANES, width, mask=mask))
         assert typed.decode(payload, len(original)) == original
+
+
+def test_a_few_falls_cost_little() -> None:
+    """Runs of ascending ids, each from near 0 again, pack about as small as one run of as many ids does."""
+    rng = random.Random(1)
+    gaps = [1 + int(rng.expovariate(1 / 90)) for _ in range(20_000)]
+    starts = range(0, len(gaps), 2000)
+    runs = b"".join(struct.pack("<2000I", *accumulate(gaps[start : start + 2000])) for start in starts)
+    wanted = Filter(TypedFilter.PACK, 4)
+    packed = typed.encode(runs, 1, wanted)
+    assert typed.decode(packed, len(runs)) == runs == numbers.read_typed(packed, len(runs))
+    assert len(packed) < len(typed.encode(struct.pack("<20000I", *accumulate(gaps)), 1, wanted)) + 100 * len(starts)
 
 
 @pytest.mark.parametrize("wanted", FILTERS, ids=lambda wanted: wanted.label)

@@ -39,7 +39,8 @@ class Stream:
 class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     """An array in the device's memory: numpy hands over to it, and never gets at its bytes."""
 
-    HANDED_OVER = frozenset({np.empty_like, np.cumsum, np.concatenate, np.packbits})  # cupy has each of them
+    # cupy has each of them
+    HANDED_OVER = frozenset({np.empty_like, np.cumsum, np.concatenate, np.packbits, np.count_nonzero})
 
     def __init__(self, host: Any) -> None:
         self.host = host
