@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.htm
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -19,6 +20,7 @@ HEADER_BYTES_MAX: Final = 16 * 1024
 """Ten full tags, percent-encoded threefold; longer ones cannot be valid."""
 
 _RESERVED_PREFIX: Final = "aws:"
+_SIGNS: Final = "+-=._:/@"
 _TOO_MANY: Final = "{what} cannot be greater than {limit}"
 
 
@@ -68,9 +70,9 @@ def check_tags(pairs: Iterable[tuple[str, str]], *, limit: int) -> dict[str, str
     """Check tags and make them a mapping. Raises: InvalidTag."""
     tags: dict[str, str] = {}
     for key, value in pairs:
-        if not key or len(key) > KEY_CHARS_MAX:
+        if not key or len(key) > KEY_CHARS_MAX or not _allowed(key):
             raise InvalidTag("The TagKey you have provided is invalid", TagKey=key)
-        if len(value) > VALUE_CHARS_MAX:
+        if len(value) > VALUE_CHARS_MAX or not _allowed(value):
             raise InvalidTag("The TagValue you have provided is invalid", TagKey=key, TagValue=value)
         if key.lower().startswith(_RESERVED_PREFIX):
             raise InvalidTag("System tags cannot be added/updated by requester", TagKey=key)
@@ -81,6 +83,11 @@ def check_tags(pairs: Iterable[tuple[str, str]], *, limit: int) -> dict[str, str
         what = "Object tags" if limit == OBJECT_TAGS_MAX else "Bucket tag count"
         raise InvalidTag(_TOO_MANY.format(what=what, limit=limit))
     return tags
+
+
+def _allowed(text: str) -> bool:
+    """Letters, marks and digits of any script, blanks and ``+ - = . _ : / @``, as AWS documents for tags."""
+    return all(char in _SIGNS or unicodedata.category(char)[0] in "LMNZ" for char in text)
 
 
 def tag_set(tags: Mapping[str, str]) -> list[dict[str, str]]:

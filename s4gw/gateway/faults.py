@@ -24,6 +24,8 @@ from s4gw.store import StoreError, Unavailable
 STATUS_CLIENT_GONE: Final = 499
 """What the log shows for a client that did not wait; nobody receives it."""
 NO_BODY: Final = frozenset({204, 304})
+KEPT: Final = frozenset({"x-amz-request-id", "x-amz-id-2"})
+"""Of what stands in an answer when it becomes that to an error; CORS adds its own afterwards."""
 
 TABLE: Final[Mapping[type[Exception], type[S3Error]]] = {
     Unavailable: ServiceUnavailable,
@@ -79,8 +81,9 @@ def fill(req: S3Request, resp: falcon.Response, answer: S3Error) -> None:
     resp.stream = None
     resp.text = None
     resp.data = None
-    for name in ("etag", "last-modified", "content-range", "content-length", "content-encoding"):
-        resp.delete_header(name)
+    for name in resp.headers:
+        if name not in KEPT:
+            resp.delete_header(name)
     for name, value in answer.headers.items():
         resp.set_header(name, value)
     if answer.status in NO_BODY:

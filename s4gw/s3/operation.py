@@ -181,7 +181,7 @@ def match(method: str, *, bucket: bool, key: bool, query: Mapping[str, str], hea
     if rows is None:
         if method == "OPTIONS" and bucket:
             return PREFLIGHT
-        raise MethodNotAllowed(Method=method, ResourceType=marker.upper() or scope.name)
+        raise _not_allowed(method, scope, marker)
     for row in rows:
         if row.fits(query, headers):
             if not row.query and query and not _TELLING[place].isdisjoint(query):
@@ -192,4 +192,12 @@ def match(method: str, *, bucket: bool, key: bool, query: Mapping[str, str], hea
         raise InvalidArgument(f"Missing required parameter: {', '.join(missing)}", ArgumentName=missing[0])
     if place == _FORM_PLACE:
         raise PreconditionFailed(Condition="Bucket POST must be of the enclosure-type multipart/form-data")
-    raise MethodNotAllowed(Method=method, ResourceType=marker.upper() or scope.name)
+    raise _not_allowed(method, scope, marker)
+
+
+def _not_allowed(method: str, scope: Scope, marker: str) -> MethodNotAllowed:
+    """RFC 9110, section 15.5.6: such an answer has to say which methods there are."""
+    allowed = sorted({other for other, *place in TABLE if place == [scope, marker]} - {method})
+    return MethodNotAllowed(
+        headers={"Allow": ", ".join(allowed)}, Method=method, ResourceType=marker.upper() or scope.name
+    )

@@ -104,7 +104,7 @@ def parse_copy_source(header: str) -> CopySource:
     Raises: InvalidArgument.
     Source: S3's CopyObject page, x-amz-copy-source.
     """
-    name, shown = "x-amz-copy-source", ascii(header)[1:257]
+    name, shown = "x-amz-copy-source", header.encode("ascii", "backslashreplace").decode()[:256]
     raw, _, raw_query = header.strip().partition("?")
     try:
         bucket, key = split_path("/" + _decode(raw).removeprefix("/"))

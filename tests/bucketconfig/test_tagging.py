@@ -16,7 +16,7 @@ from s4gw.bucketconfig.tagging import (
 )
 from s4gw.s3.errors import InvalidArgument, InvalidTag, MalformedXML, S3Error
 
-CHARACTERS = st.characters(codec="utf-8")
+CHARACTERS = st.characters(codec="utf-8", categories=("L", "M", "N", "Zs"), include_characters="+-=._:/@")
 TAGS = st.dictionaries(
     st.text(CHARACTERS, min_size=1, max_size=20).filter(lambda key: not key.lower().startswith("aws:")),
     st.text(CHARACTERS, max_size=20),
@@ -64,6 +64,8 @@ def test_as_many_as_allowed(limit: int) -> None:
         ({"Key": "k", "Value": "v" * 257}, InvalidTag),
         ({"Key": "aws:k", "Value": "v"}, InvalidTag),
         ({"Key": "AWS:k", "Value": "v"}, InvalidTag),
+        ({"Key": "k!", "Value": "v"}, InvalidTag),
+        ({"Key": "k", "Value": "a\nb"}, InvalidTag),
         ({"Key": "k"}, MalformedXML),
         ({"Value": "v"}, MalformedXML),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s4gw.s3 import errors, match
+from s4gw.s3.errors import MethodNotAllowed
 from s4gw.s3.operation import TABLE, Scope
 
 FORM = {"content-type": "multipart/form-data; boundary=x"}
@@ -114,3 +115,10 @@ def test_operations_tell_about_their_bodies() -> None:
 
     facts = [(o.has_body, o.streams, o.checksum_required, o.hot) for o in (put, delete, get)]
     assert [(True, True, False, True), (True, False, True, False), (False, False, False, True)] == facts
+
+
+def test_a_refused_method_says_which_there_are() -> None:
+    """RFC 9110, section 15.5.6."""
+    with pytest.raises(MethodNotAllowed) as caught:
+        match("PATCH", bucket=True, key=True, query={}, headers={})
+    assert {"Allow": "DELETE, GET, HEAD, POST, PUT"} == dict(caught.value.headers)

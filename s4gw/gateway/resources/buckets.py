@@ -40,12 +40,12 @@ class ListBuckets(Resource):
         """One page; without max-buckets, all of them."""
         params = parameters(req)
         principal = req.principal
-        prefix = params.get("Prefix") or ""
+        prefix, region = params.get("Prefix") or "", params.get("BucketRegion")
         after = _name_of(params["ContinuationToken"]) if params.get("ContinuationToken") else ""
         found = [
             info
             for info in self.backend.list_buckets(principal.owner_id)
-            if info.name.startswith(prefix) and info.name > after
+            if info.name.startswith(prefix) and info.name > after and info.region == (region or info.region)
         ]
         limit = page_size(params, "MaxBuckets", BUCKETS_PAGE_MAX)
         page = found[:limit]

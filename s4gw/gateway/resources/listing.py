@@ -136,7 +136,11 @@ class ListObjectVersions(Resource):
         encode = encoder(params)
         key_marker, version_marker = params.get("KeyMarker") or "", params.get("VersionIdMarker") or ""
         if version_marker and not key_marker:
-            raise InvalidArgument("A version-id marker cannot be specified without a key marker.")
+            raise InvalidArgument(
+                "A version-id marker cannot be specified without a key marker.",
+                ArgumentName="version-id-marker",
+                ArgumentValue=version_marker,
+            )
         page = self.backend.list_versions(
             req.bucket,
             prefix=params.get("Prefix") or "",

@@ -41,6 +41,7 @@ LOCK_PERMISSIONS: Final = {
 }
 """Operation that would tell -> headers that tell the same."""
 CHECKSUM_HEADER: Final = "x-amz-checksum-"
+CACHING: Final = ("cache-control", "expires")
 
 
 def load(resource: Resource, req: S3Request) -> StoredObject:
@@ -67,7 +68,7 @@ def _readable(req: S3Request, obj: StoredObject) -> StoredObject:
         return obj
     marker = {"x-amz-delete-marker": "true", "x-amz-version-id": obj.version_id}
     if req.query.get("versionId"):
-        marker["Last-Modified"] = http_date(obj.modified_ms)
+        marker |= {"Last-Modified": http_date(obj.modified_ms), "Allow": "DELETE"}
         raise MethodNotAllowed(headers=marker, Method=req.method, ResourceType="DeleteMarker")
     raise NoSuchKey(headers=marker, Key=req.key)
 
@@ -157,7 +158,9 @@ class _ReadObject(Resource):
                 if_unmodified_since=sent.get("if-unmodified-since"),
             )
         except NotModified as error:
-            error.headers["Last-Modified"] = http_date(obj.modified_ms)
+            # RFC 9110, section 15.4.5: with what a cache lives by
+            kept = {_title(name): obj.meta.headers[name] for name in CACHING if name in obj.meta.headers}
+            error.headers.update(kept, **{"Last-Modified": http_date(obj.modified_ms)})
             raise
         found = object_headers(req, obj)
         found.update(overrides(req))

@@ -18,7 +18,7 @@ from s4gw.gateway.resources.multipart import location
 from s4gw.gateway.resources.object_put import OBJECT_BYTES_MAX, note, written_headers
 from s4gw.gateway.resources.upload_request import digest_plan, meta_of
 from s4gw.s3 import headers, model, names, xml_write
-from s4gw.s3.errors import EntityTooLarge, EntityTooSmall, InvalidArgument, UserKeyMustBeSpecified
+from s4gw.s3.errors import EntityTooLarge, EntityTooSmall, UserKeyMustBeSpecified
 from s4gw.s3.form import Fields, FileData, FormReader, Signal
 
 if TYPE_CHECKING:
@@ -151,9 +151,9 @@ def _tagging_header(document: str) -> str:
 def _answer(req: S3Request, resp: falcon.Response, fields: Mapping[str, str], etag: str) -> None:
     """What the form asks to see: a redirect, a document or nothing."""
     target = fields.get("success_action_redirect") or fields.get("redirect")
-    if target:
+    if target and (found := _redirect(target, req, etag)):
         resp.status = 303
-        resp.set_header("Location", _redirect(target, req, etag))
+        resp.set_header("Location", found)
         return
     resp.status = STATUSES.get(fields.get("success_action_status", ""), 204)
     if resp.status_code == STATUS_CREATED:
@@ -163,9 +163,16 @@ def _answer(req: S3Request, resp: falcon.Response, fields: Mapping[str, str], et
         resp.data = f'<?xml version="1.0" encoding="UTF-8"?>\n<PostResponse>{elements}</PostResponse>'.encode()
 
 
-def _redirect(target: str, req: S3Request, etag: str) -> str:
-    parts = urlsplit(target)
+def _redirect(target: str, req: S3Request, etag: str) -> str | None:
+    """Where to send the browser; None for what is no URL, which S3 takes for no wish at all.
+
+    Source: S3's developer guide, "POST object", success_action_redirect.
+    """
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return None
     if parts.scheme not in ("http", "https") or not parts.netloc or not target.isprintable():
-        raise InvalidArgument("success_action_redirect is not a URL", ArgumentName="success_action_redirect")
+        return None
     found = f"bucket={quote(req.bucket)}&key={quote(req.key, safe='')}&etag={quote(etag, safe='')}"
     return f"{target}{'&' if parts.query else '?'}{found}"
