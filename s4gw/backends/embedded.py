@@ -64,7 +64,7 @@ class Usage(NamedTuple):
     versions: int
     """Markers included."""
     stored_bytes: int
-    """Of all versions."""
+    """Of all versions, and of the parts of uploads in progress."""
     quota_bytes: int | None
 
 

@@ -75,13 +75,15 @@ _BODIES_MISSING: Final = """
 """
 _BUCKET_COUNTERS: Final = """
     SELECT b.name, b.objects, coalesce(o.shown, 0), b.versions, coalesce(o.n, 0) + coalesce(v.n, 0), b.bytes,
-        coalesce(o.size, 0) + coalesce(v.size, 0)
+        coalesce(o.size, 0) + coalesce(v.size, 0) + coalesce(p.size, 0)
     FROM buckets b
     LEFT JOIN (SELECT bucket, sum(NOT flags & 1) shown, count(*) n, sum(stored_size) size FROM objects GROUP BY bucket)
         o ON o.bucket = b.id
     LEFT JOIN (SELECT bucket, count(*) n, sum(stored_size) size FROM versions GROUP BY bucket) v ON v.bucket = b.id
+    LEFT JOIN (SELECT u.bucket, sum(p.stored_size) size FROM uploads u JOIN parts p ON p.upload = u.seq
+               GROUP BY u.bucket) p ON p.bucket = b.id
     WHERE b.objects != coalesce(o.shown, 0) OR b.versions != coalesce(o.n, 0) + coalesce(v.n, 0)
-        OR b.bytes != coalesce(o.size, 0) + coalesce(v.size, 0)
+        OR b.bytes != coalesce(o.size, 0) + coalesce(v.size, 0) + coalesce(p.size, 0)
 """
 _PARTS_ALONE: Final = "SELECT upload, number FROM parts WHERE upload NOT IN (SELECT seq FROM uploads)"
 _QUERIES: Final = (

@@ -30,7 +30,7 @@ from s4gw.store.ops import (
     SetVersioning,
 )
 from s4gw.store.schema import pack_runs, unpack_runs
-from s4gw.store.tables import Tables
+from s4gw.store.tables import BucketRow, Tables
 
 REMEMBER_COMPLETED_MS: Final = 24 * 3600 * 1000
 """For how long a repeated Complete gets the first one's answer; longer than any client's retries."""
@@ -69,7 +69,7 @@ def delete_bucket(tables: Tables, op: DeleteBucket, _inline: bytes | None) -> Ou
     seq = tables.take_seq()
     uploads: list[tuple[Any, ...]] = tables.execute("SELECT seq FROM uploads WHERE bucket = ?", (bucket.id,)).fetchall()
     for (upload,) in uploads:
-        _end_upload(tables, upload, keep=frozenset())
+        _end_upload(tables, bucket, upload, keep=frozenset())
     tables.execute("DELETE FROM completed WHERE bucket = ?", (bucket.id,))
     tables.execute("DELETE FROM buckets WHERE id = ?", (bucket.id,))
     tables.bucket_changed(op.name)
@@ -130,11 +130,15 @@ def put_part(tables: Tables, op: PutPart, _inline: bytes | None) -> Outcome:
     upload = _upload(tables, bucket.id, op.key, op.upload_id)
     tables.check_extents(op.extents)
     stored = sum(extent.size for extent in op.extents)
-    quota.check(tables, bucket, stored)
+    old = tables.execute(
+        "SELECT stored_size, extents FROM parts WHERE upload = ? AND number = ?", (upload, op.number)
+    ).fetchone()
+    more = stored if old is None else stored - old[0]
+    quota.check(tables, bucket, more)
     seq = tables.take_seq()
-    old = tables.execute("SELECT extents FROM parts WHERE upload = ? AND number = ?", (upload, op.number)).fetchone()
+    tables.count(bucket.id, size=more)
     if old is not None:
-        tables.release(unpack_runs(old[0]))
+        tables.release(unpack_runs(old[1]))
     packed = pack_runs(tables.add_extents(op.extents))
     tables.execute(
         "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -145,9 +149,10 @@ def put_part(tables: Tables, op: PutPart, _inline: bytes | None) -> Outcome:
 
 def abort_upload(tables: Tables, op: AbortUpload, _inline: bytes | None) -> Outcome:
     """End the upload and release its parts."""
-    upload = _upload(tables, tables.bucket(op.bucket).id, op.key, op.upload_id)
+    bucket = tables.bucket(op.bucket)
+    upload = _upload(tables, bucket.id, op.key, op.upload_id)
     seq = tables.take_seq()
-    _end_upload(tables, upload, keep=frozenset())
+    _end_upload(tables, bucket, upload, keep=frozenset())
     return Outcome(seq=seq)
 
 
@@ -172,11 +177,11 @@ def complete(tables: Tables, op: Complete, inline: bytes | None) -> Outcome:
     current = tables.current(bucket.id, op.key)
     check_write(op.key, current, op.when)
     lock = locks.wanted(tables, bucket, op.lock)
-    quota.check(tables, bucket, stored + sum(extent.size for extent in op.tail), current)
-    seq = tables.take_seq()
-    _end_upload(tables, upload, keep=chosen)
-    runs += tables.add_extents(op.tail)
     stored += sum(extent.size for extent in op.tail)
+    quota.check(tables, bucket, stored - sum(part[1] for part in parts.values()), current)
+    seq = tables.take_seq()
+    _end_upload(tables, bucket, upload, keep=chosen)
+    runs += tables.add_extents(op.tail)
     tables.add_body(seq, op.meta, runs, inline)
     version = new_version(tables, bucket, seq, op.nonce, op.size, op.etag, stored, op.facts, lock)
     outcome = add_version(tables, bucket, op.key, current, version)
@@ -210,12 +215,13 @@ def _upload(tables: Tables, bucket: int, key: bytes, upload_id: str) -> int:
     return number
 
 
-def _end_upload(tables: Tables, upload: int, *, keep: frozenset[int]) -> None:
-    """Remove the upload; the references of the parts in *keep* pass to whoever calls."""
+def _end_upload(tables: Tables, bucket: BucketRow, upload: int, *, keep: frozenset[int]) -> None:
+    """Remove the upload; the references of the parts in *keep* pass to whoever calls, and to count them too."""
     parts: list[tuple[Any, ...]] = tables.execute(
-        "SELECT number, extents FROM parts WHERE upload = ?", (upload,)
+        "SELECT number, stored_size, extents FROM parts WHERE upload = ?", (upload,)
     ).fetchall()
-    for number, packed in parts:
+    tables.count(bucket.id, size=-sum(size for _, size, _ in parts))
+    for number, _, packed in parts:
         if number not in keep:
             tables.release(unpack_runs(packed))
     tables.execute("DELETE FROM parts WHERE upload = ?", (upload,))

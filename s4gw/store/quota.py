@@ -1,7 +1,7 @@
-"""Quotas: how many stored bytes the versions in a bucket may have together.
+"""Quotas: how many stored bytes the versions in a bucket and the parts of its uploads in progress may have together.
 
 What counts is what the disk holds, after compression, with what copies and equal extents share counted each time. Parts
-of uploads in progress count when the upload is completed; a part that alone would be too much is refused at once.
+count from the moment that they are stored: uploads that nobody completes fill a disk like any others.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def check(tables: Tables, bucket: BucketRow, size: int, replaced: Version | None
     Args:
         tables: The transaction.
         bucket: Where they would go.
-        size: Bytes.
+        size: Bytes; what they replace and what is counted already is taken off.
         replaced: The current version of the key; its bytes make room where there are no versions.
     """
-    if bucket.quota is None or not size:
+    if bucket.quota is None or size <= 0 or tables.replaying:
         return
     room = replaced.stored_size if replaced is not None and not bucket.versioning else 0
     if tables.bucket_bytes(bucket.id) - room + size > bucket.quota:

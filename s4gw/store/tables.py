@@ -168,14 +168,14 @@ class Tables:
         self._buckets.pop(name, None)
 
     def count(self, bucket: int, *, objects: int = 0, versions: int = 0, size: int = 0) -> None:
-        """Change the bucket's counters: visible objects, versions and markers, stored bytes."""
+        """Change the bucket's counters: visible objects, versions and markers, stored bytes with those of parts."""
         counts = self._counts.setdefault(bucket, [0, 0, 0])
         counts[0] += objects
         counts[1] += versions
         counts[2] += size
 
     def bucket_bytes(self, bucket: int) -> int:
-        """Stored bytes of all versions in the bucket, this transaction's included."""
+        """Stored bytes of all versions and parts in the bucket, this transaction's included."""
         row = self.execute("SELECT bytes FROM buckets WHERE id = ?", (bucket,)).fetchone()
         assert row is not None
         return int(row[0]) + self._counts.get(bucket, (0, 0, 0))[2]

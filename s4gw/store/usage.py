@@ -195,7 +195,6 @@ def read_stats(connection: apsw.Connection, data_dir: Path) -> StoreStats:
         connection,
         "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(versions), 0), coalesce(sum(bytes), 0) FROM buckets",
     )
-    [(staged,)] = fetch(connection, "SELECT coalesce(sum(stored_size), 0) FROM parts")
     [(waiting,)] = fetch(connection, "SELECT coalesce(sum(size), 0) FROM extents WHERE refs = 0")
     [(damaged,)] = fetch(connection, "SELECT count(*) FROM damaged")
     [(oldest,)] = fetch(connection, "SELECT min(scrubbed_ms) FROM volumes WHERE state IN ('full', 'bad')")
@@ -203,7 +202,7 @@ def read_stats(connection: apsw.Connection, data_dir: Path) -> StoreStats:
         buckets=buckets,
         objects=objects,
         versions=versions,
-        referenced_bytes=stored + staged,
+        referenced_bytes=stored,
         unique_bytes=sum(data for _, _, _, data, _ in rows) - waiting,
         waiting_bytes=waiting,
         volumes=len(rows),

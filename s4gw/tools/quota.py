@@ -1,7 +1,8 @@
 """``s4gw quota``: what each bucket holds, and how much it may hold.
 
-A quota counts stored bytes, after compression, of all versions in the bucket. It is looked at inside the transaction of
-each write; what is there already stays. The command goes through the committer of a running gateway, or its own.
+A quota counts stored bytes, after compression, of all versions in the bucket and of the parts of its uploads in
+progress. It is looked at inside the transaction of each write; what is there already stays. The command goes through
+the committer of a running gateway, or its own.
 """
 
 from __future__ import annotations

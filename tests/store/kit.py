@@ -75,11 +75,21 @@ def check_references(data_dir: Path) -> None:
             bucket,
             *index.execute(
                 "SELECT (SELECT count(*) FROM objects WHERE bucket = ?1 AND NOT flags & 1),"
-                " count(*), coalesce(sum(stored_size), 0) FROM"
+                " count(*) FROM"
                 " (SELECT stored_size FROM objects WHERE bucket = ?1"
                 " UNION ALL SELECT stored_size FROM versions WHERE bucket = ?1)",
                 (bucket,),
             ).fetchall()[0],
+            sum(
+                size
+                for (size,) in index.execute(
+                    "SELECT stored_size FROM objects WHERE bucket = ?1"
+                    " UNION ALL SELECT stored_size FROM versions WHERE bucket = ?1"
+                    " UNION ALL SELECT stored_size FROM parts"
+                    " WHERE upload IN (SELECT seq FROM uploads WHERE bucket = ?1)",
+                    (bucket,),
+                )
+            ),
         )
         for bucket, *_ in counted
     ]
