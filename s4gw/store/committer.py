@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,16 +62,11 @@ _APPLY: Final[dict[type, Callable[[Tables, Any, bytes | None], Outcome]]] = {
     ops.Complete: apply_buckets.complete,
     **apply_volumes.APPLY,
 }
-_CHANGE_BUCKETS: Final = (
-    ops.CreateBucket,
-    ops.DeleteBucket,
-    ops.PutConfig,
-    ops.SetVersioning,
-    ops.PutLock,
-    ops.SetQuota,
+_CHANGE_BUCKETS: Final = frozenset(
+    {ops.CreateBucket, ops.DeleteBucket, ops.PutConfig, ops.SetVersioning, ops.PutLock, ops.SetQuota}
 )
-_CHANGE_KEY: Final = (ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Expire, ops.Complete)
-_CHANGE_NOTHING: Final = (ops.CreateUpload, ops.PutPart, ops.AbortUpload, ops.UseCode, *apply_volumes.APPLY)
+_CHANGE_KEY: Final = frozenset({ops.Put, ops.Copy, ops.SetMeta, ops.SetLock, ops.Delete, ops.Expire, ops.Complete})
+_CHANGE_NOTHING: Final = frozenset({ops.CreateUpload, ops.PutPart, ops.AbortUpload, ops.UseCode, *apply_volumes.APPLY})
 _OPERATION: Final = msgspec.msgpack.Decoder(Operation)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -103,13 +98,14 @@ class _Changes:
 
     def note(self, operation: Any) -> None:
         """Take note of an operation that was applied; of one that is not in the tables above, as of everything."""
-        if isinstance(operation, _CHANGE_KEY):
+        kind = type(operation)
+        if kind in _CHANGE_KEY:
             self._keys.add((operation.bucket, operation.key))
-        elif isinstance(operation, _CHANGE_BUCKETS):
+        elif kind in _CHANGE_BUCKETS:
             self._buckets = True
-        elif isinstance(operation, ops.Rename):
+        elif kind is ops.Rename:
             self._keys.update(((operation.bucket, operation.key), (operation.bucket, operation.new_key)))
-        elif not isinstance(operation, _CHANGE_NOTHING):
+        elif kind not in _CHANGE_NOTHING:
             self._everything = True
 
     def tell(self, generations: Generations) -> None:
@@ -224,7 +220,8 @@ class Committer:
         return apsw.SQLITE_OK
 
     def _transaction(self, requests: Sequence[Request]) -> list[list[Outcome]]:
-        if not any(request.orders for request in requests):
+        orders = [order for request in requests for order in request.orders]
+        if not orders:
             return [[] for _ in requests]
         if self._rotate_first:
             self._rotate()
@@ -234,8 +231,9 @@ class Committer:
             tables.begin(int(self._clock() * 1000))
             self._changes = _Changes()
             entries: list[JournalEntry] = []
-            placed = iter(self._append_payloads(requests))
-            answers = [[self._apply(order, entries, placed) for order in request.orders] for request in requests]
+            placed = self._append_payloads(orders)
+            outcomes = iter([self._apply(*one, entries) for one in zip(orders, placed, strict=True)])
+            answers = [[next(outcomes) for _ in request.orders] for request in requests]
             if not entries:
                 self._roll_back()
                 return answers
@@ -259,26 +257,27 @@ class Committer:
             raise Unavailable(str(error)) from error
         return answers
 
-    def _append_payloads(self, requests: Sequence[Request]) -> list[Extent]:
-        """Append the bodies that came with their orders, all at once. Raises: Unavailable."""
-        orders = (order for request in requests for order in request.orders)
-        if not self._room.left():
-            return []
-        payloads = [order.payload for order in orders if order.payload is not None and _rides(order)]
-        return self._file(self._volume).append_each(RecordKind.DATA, payloads) if payloads else []
+    def _append_payloads(self, orders: Sequence[Order]) -> list[Extent | None]:
+        """Append the bodies that came with their orders, all at once. Returns: one for each order, None where it has
+        no small body or the disk no room. Raises: Unavailable.
+        """
+        payloads = [order.payload for order in orders if order.payload and _rides(order)]
+        if not payloads or not self._room.left():
+            return [None] * len(orders)
+        placed = iter(self._file(self._volume).append_each(RecordKind.DATA, payloads))
+        return [next(placed) if _rides(order) else None for order in orders]
 
-    def _apply(self, order: Order, entries: list[JournalEntry], placed: Iterator[Extent]) -> Outcome:
+    def _apply(self, order: Order, extent: Extent | None, entries: list[JournalEntry]) -> Outcome:
         tables = self._tables
         seq = tables.last_seq
         encoded = order.operation
         try:
-            extent = next(placed, None) if _rides(order) else None
-            if extent is None and _rides(order):
-                raise NoSpace("the disk has no room for new data")
             operation = decode_operation(encoded)
             if order.payload:
-                if extent is None or not isinstance(operation, ops.Put) or operation.extents:
+                if not _rides(order) or not isinstance(operation, ops.Put) or operation.extents:
                     raise BadOperation("a payload goes with a small Put that has no extents")
+                if extent is None:
+                    raise NoSpace("the disk has no room for new data")
                 if order.digest:
                     extent = msgspec.structs.replace(extent, digest=order.digest)
                 operation = msgspec.structs.replace(operation, extents=[extent])

@@ -57,8 +57,12 @@ class _Peer:
         self.received = bytearray()
         self.unsent = b""
 
-    def take(self) -> Request | None:
-        """The request that has arrived whole, if one has. Raises: ValueError, msgspec.DecodeError."""
+    def take(self, data: memoryview) -> Request | None:
+        """The request that has arrived whole with *data*, if one has. Raises: ValueError, msgspec.DecodeError."""
+        head = wire.LENGTH.size
+        if not self.received and len(data) >= head and wire.LENGTH.unpack_from(data)[0] == len(data) - head:
+            return wire.decode_request(bytes(data[head:]))  # PERF: nearly always
+        self.received += data
         if len(self.received) < wire.LENGTH.size:
             return None
         size = wire.LENGTH.unpack_from(self.received)[0]
@@ -112,6 +116,7 @@ class Server:
         self._wake = wake
         self._peers: dict[int, _Peer] = {}
         self._recent: deque[set[int]] = deque(maxlen=LINGER_BATCHES)
+        self._buffer = memoryview(bytearray(_RECEIVE_BYTES))
         self._stopping = False
         self._parent_gone = False
         self._epoll = select.epoll()
@@ -178,24 +183,24 @@ class Server:
         """Take what the peer has sent. Returns: number of bytes."""
         peer = self._peers[descriptor]
         try:
-            data = peer.connection.recv(_RECEIVE_BYTES)
-            peer.received += data
-            request = peer.take()
+            size = peer.connection.recv_into(self._buffer)
+            request = peer.take(self._buffer[:size])
         except BlockingIOError:
             return 0
         except (OSError, ValueError, msgspec.DecodeError):
-            data, request = b"", None
-        if not data:
+            size, request = 0, None
+        if not size:
             self._drop(descriptor)
         elif request is not None:
             batch.append((descriptor, request))
-        return len(data)
+        return size
 
     def _send(self, descriptor: int, data: bytes) -> None:
         peer = self._peers.get(descriptor)
         if peer is None:
             return
-        data = peer.unsent + data
+        if peer.unsent:
+            data = peer.unsent + data
         try:
             sent = peer.connection.send(data)
         except BlockingIOError:

@@ -54,7 +54,9 @@ class Tables:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
-        self.execute = connection.execute
+        self.execute = connection.cursor().execute
+        """PERF: one cursor for all, since making one costs as much as a small statement: take the rows of a query
+        before the next statement."""
         self.now_ms = 0
         self.last_seq = 0
         self.next_extent = 0
@@ -203,8 +205,8 @@ class Tables:
 
     def add_extents(self, extents: Sequence[Extent]) -> list[tuple[int, int, int]]:
         """One reference for each of *extents*, new ones or such as are there already. Returns: their runs."""
-        if not extents:
-            return []
+        if len(extents) == 1:  # PERF: a small body
+            return [(self._add_extent(extents[0]), 1, extents[0].size)]
         numbers = [self._add_extent(extent) for extent in extents]
         return runs_of(numbers, [extent.size for extent in extents])
 
