@@ -19,6 +19,7 @@ from gunicorn.http.errors import (
     LimitRequestHeaders,
     LimitRequestLine,
     NoMoreData,
+    ObsoleteFolding,
     ParseException,
     UnsupportedTransferCoding,
 )
@@ -178,6 +179,7 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
             super().__init__(cfg, unreader, peer_addr, req_number)
             sent: list[tuple[str, str]] = self.headers
             self._index([(name.lower(), value) for name, value in sent])
+            self._check_strictly()
             return
         self.cfg, self.unreader, self.req_number = cfg, unreader, req_number
         self.peer_addr = self.remote_addr = peer_addr
@@ -194,8 +196,12 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
         self.version = (1, found["minor_version"])
         self.headers: list[tuple[str, str]] = []  # gunicorn's spelling, made where its own code wants it
         self._index([(_lower_name(name), str(value, "latin-1")) for name, value in found["headers"]])
+        self._check_strictly()
         self._check_fields()
         consumed = found["consumed"]
+        # SECURITY: a bare LF ends a line here and may not in a proxy in front, which then sees other fields.
+        if data.count(b"\r", 0, consumed) - data.startswith(b"\r") != len(self.lower) + 2:
+            raise InvalidHeader("a line does not end in CR LF", req=self)
         if consumed < len(data):
             unreader.unread(data[consumed:])
         self._open_body()
@@ -240,6 +246,13 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
         else:
             wish = wish.lower().strip(" \t")
             self._closes = wish == "close" or (wish != "keep-alive" and self.version <= (1, 0))
+
+    def _check_strictly(self) -> None:
+        """SECURITY: what a proxy in front may read in another way. Raises: ObsoleteFolding, InvalidHeader."""
+        if "" in self.fields:
+            raise ObsoleteFolding("")  # the parser gives a continued line as a field without a name
+        if "host" not in self.fields and self.version >= (1, 1):
+            raise InvalidHeader("HOST", req=self)  # RFC 9112, section 3.2
 
     def _check_fields(self) -> None:
         """What a proxy says of the scheme, if it is believed; fields that may come once only. Raises: InvalidHeader."""
