@@ -7,7 +7,7 @@ client sent, and the headers' meaning, are left to the caller.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
@@ -109,6 +109,17 @@ _FACTORIES: Final[Mapping[Algorithm, Callable[[], Digest]]] = MappingProxyType(
     }
 )
 
+_WHOLE: Final[Mapping[Algorithm, Callable[[Buffer], bytes]]] = MappingProxyType(
+    {
+        Algorithm.CRC32: lambda data: zlib.crc32(data).to_bytes(4, "big"),
+        Algorithm.CRC32C: lambda data: _awscrt.crc32c(data).to_bytes(4, "big"),
+        Algorithm.CRC64NVME: lambda data: _awscrt.crc64nvme(data).to_bytes(8, "big"),
+        Algorithm.SHA1: lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
+        Algorithm.SHA256: lambda data: hashlib.sha256(data).digest(),
+        Algorithm.MD5: lambda data: hashlib.md5(data, usedforsecurity=False).digest(),
+    }
+)
+
 _COMBINERS: Final[Mapping[Algorithm, tuple[Callable[[int, int, int], int], int]]] = MappingProxyType(
     {
         Algorithm.CRC32: (_awscrt.combine_crc32, 4),
@@ -121,6 +132,11 @@ _COMBINERS: Final[Mapping[Algorithm, tuple[Callable[[int, int, int], int], int]]
 def new(algorithm: Algorithm) -> Digest:
     """Give a fresh digest of *algorithm*; use it from one thread at a time."""
     return _FACTORIES[algorithm]()
+
+
+def of_whole(algorithm: Algorithm, data: Buffer) -> bytes:
+    """Digest of *data*, which is all there is. PERF: nothing is made that could take more."""
+    return _WHOLE[algorithm](data)
 
 
 def combine(algorithm: Algorithm, first: bytes, second: bytes, second_size: int) -> bytes:
@@ -147,4 +163,4 @@ def combine(algorithm: Algorithm, first: bytes, second: bytes, second_size: int)
 
 def b64(digest: bytes) -> str:
     """Spell a digest as S3's headers do: standard base64 with padding."""
-    return base64.b64encode(digest).decode("ascii")
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")

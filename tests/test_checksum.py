@@ -60,6 +60,12 @@ def test_any_split(data: bytes, cut: int, algorithm: Algorithm) -> None:
     assert running.digest() == digest(algorithm, data)
 
 
+@given(data=st.binary(max_size=300), algorithm=st.sampled_from(list(Algorithm)))
+def test_all_at_once_is_the_same(data: bytes, algorithm: Algorithm) -> None:
+    """The digest of the whole is that of its pieces, also of a view."""
+    assert digest(algorithm, data) == checksum.of_whole(algorithm, memoryview(data))
+
+
 @settings(max_examples=50, deadline=None)
 @given(first=st.binary(max_size=300), second=st.binary(max_size=300), algorithm=st.sampled_from(CRCS))
 def test_combine(first: bytes, second: bytes, algorithm: Algorithm) -> None:

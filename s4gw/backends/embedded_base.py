@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import os
+from collections import deque
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -16,6 +17,7 @@ from s4gw.backends.embedded_errors import translate
 from s4gw.s3.errors import InternalError
 from s4gw.store import NONCE_BYTES, BodySpan, Outcome, StagedBody, Store, StoreError, ops, version_id
 
+_NONCES_AT_ONCE: Final = 256
 DEDUP_OFF: Final = "off"
 DEDUP_BUCKET: Final = "bucket"
 DEDUP_STORE: Final = "store"
@@ -62,8 +64,10 @@ class EmbeddedWriter:
         return self.body.has_twins
 
     def write(self, *buffers: Buffer) -> None:
-        with translated():
+        try:
             self.body.write(*buffers)
+        except StoreError as error:
+            raise translate(error) from error
 
     def abort(self) -> None:
         self.body.abort()
@@ -104,9 +108,32 @@ class EmbeddedBase:
             return self._store.submit(operation, inline)
 
 
+class _Nonces:
+    """Random parts of version ids, made many at a time. PERF: each call to the system lets other threads in between.
+
+    SECURITY: each is given once, and a child process has none of its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._ready: deque[bytes] = deque()
+        os.register_at_fork(after_in_child=self._ready.clear)
+
+    def take(self) -> bytes:
+        """Give the next one. Safe for threads: to take one is a single step."""
+        try:
+            return self._ready.pop()
+        except IndexError:
+            made = os.urandom(NONCE_BYTES * _NONCES_AT_ONCE)
+            self._ready.extend(made[at : at + NONCE_BYTES] for at in range(NONCE_BYTES, len(made), NONCE_BYTES))
+            return made[:NONCE_BYTES]
+
+
+_NONCES: Final = _Nonces()
+
+
 def nonce() -> bytes:
     """Random part of a version id."""
-    return secrets.token_bytes(NONCE_BYTES)
+    return _NONCES.take()
 
 
 def staged(body: Writer) -> StagedBody:

@@ -1,7 +1,7 @@
 """What the gateway is for: originals in, fewer stored bytes in the backend, the same originals out."""
 
 from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionaries
-from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan, Digests, Expected
+from s4gw.objects.digests import DEFAULT_ALGORITHM, PLAIN, DigestPlan, Expected
 from s4gw.objects.errors import DamagedObject, ObjectsError
 from s4gw.objects.hints import Hints
 from s4gw.objects.multipart import Completion
@@ -12,11 +12,11 @@ __all__ = [
     "DEFAULT_ALGORITHM",
     "FRAME_BYTES",
     "OBJECT_BYTES_MAX",
+    "PLAIN",
     "Completion",
     "DamagedObject",
     "Dictionaries",
     "DigestPlan",
-    "Digests",
     "Expected",
     "Hints",
     "Objects",

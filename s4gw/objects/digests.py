@@ -8,9 +8,10 @@ it forms a lane of its own that may run beside the other ones.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Final
+
+import msgspec
 
 from s4gw import checksum
 from s4gw.backends.bodies import Buffer
@@ -21,8 +22,7 @@ from s4gw.s3.errors import BadDigest, S3Error
 DEFAULT_ALGORITHM: Final = Algorithm.CRC64NVME
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True):
     """A digest that the client declared before the body; *error* is what S3 answers when it does not hold."""
 
     algorithm: Algorithm
@@ -30,8 +30,7 @@ class Expected:
     error: type[S3Error] = BadDigest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DigestPlan:
+class DigestPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to compute of a body, what must hold, and what to keep.
 
     Attributes:
@@ -44,17 +43,49 @@ class DigestPlan:
     expected: tuple[Expected, ...] = ()
     trailer: Algorithm | None = None
 
-    def algorithms(self) -> set[Algorithm]:
-        """Every algorithm that has to run beside MD5."""
+    def algorithms(self) -> Collection[Algorithm]:
+        """Every algorithm that has to run beside MD5, once."""
+        if self == PLAIN:
+            return PLAIN.kept
         wanted = {*self.kept, *(item.algorithm for item in self.expected)}
         if self.trailer is not None:
             wanted.add(self.trailer)
         wanted.discard(Algorithm.MD5)
         return wanted
 
+    def keeping(self, algorithm: Algorithm) -> DigestPlan:
+        """The same plan, and *algorithm* is kept as well."""
+        return msgspec.structs.replace(self, kept=(*self.kept, algorithm))
+
     def stored(self, digests: Mapping[Algorithm, bytes]) -> dict[str, str]:
         """The checksums to keep, in S3's spelling, base64."""
-        return {algorithm.value: checksum.b64(digests[algorithm]) for algorithm in self.kept}
+        return {str(algorithm): checksum.b64(digests[algorithm]) for algorithm in self.kept}
+
+    def of_whole(self, data: Buffer) -> dict[Algorithm, bytes]:
+        """The digests of *data*, which is the whole body; still to be checked."""
+        values = {algorithm: checksum.of_whole(algorithm, data) for algorithm in self.algorithms()}
+        values[Algorithm.MD5] = checksum.of_whole(Algorithm.MD5, data)
+        return values
+
+    def check(self, values: Mapping[Algorithm, bytes], trailers: Mapping[str, str]) -> None:
+        """Compare the digests of the whole body with all that the client declared.
+
+        Raises: BadDigest and the classes named in `Expected`; MalformedTrailerError when a promised trailer is missing.
+        """
+        for item in self.expected:
+            if item.error is BadDigest:
+                checksums.check_digest(item.algorithm, item.value, values[item.algorithm])
+            elif not hmac.compare_digest(item.value, values[item.algorithm]):
+                raise item.error
+        if self.trailer is not None:
+            promise = checksums.Declared(algorithm=self.trailer, in_trailer=True)
+            sent = checksums.from_trailer(promise, trailers)
+            if sent is not None:
+                checksums.check_digest(self.trailer, sent, values[self.trailer])
+
+
+PLAIN: Final = DigestPlan()
+"""Nothing was declared."""
 
 
 class Digests:
@@ -76,27 +107,8 @@ class Digests:
         for digest in self._others:
             digest.update(data)
 
-    def update(self, data: Buffer) -> None:
-        """Feed both lanes from this thread."""
-        self._md5.update(data)
-        for digest in self._others:
-            digest.update(data)
-
     def finish(self, trailers: Mapping[str, str]) -> dict[Algorithm, bytes]:
-        """Give the digests after the last byte, checked against all that the client declared.
-
-        Raises: BadDigest and the classes named in `Expected`; MalformedTrailerError when a promised trailer is missing.
-        """
+        """Give the digests after the last byte, checked as by `DigestPlan.check`."""
         values = {algorithm: digest.digest() for algorithm, digest in self._running.items()}
-        for item in self._plan.expected:
-            if item.error is BadDigest:
-                checksums.check_digest(item.algorithm, item.value, values[item.algorithm])
-            elif not hmac.compare_digest(item.value, values[item.algorithm]):
-                raise item.error
-        trailer = self._plan.trailer
-        if trailer is not None:
-            promise = checksums.Declared(algorithm=trailer, in_trailer=True)
-            sent = checksums.from_trailer(promise, trailers)
-            if sent is not None:
-                checksums.check_digest(trailer, sent, values[trailer])
+        self._plan.check(values, trailers)
         return values

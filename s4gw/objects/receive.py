@@ -17,8 +17,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from s4gw import checksum
 from s4gw.backends.bodies import Writer
@@ -76,11 +78,10 @@ class Encoder(Protocol):
         """What is under way ends, nothing new begins elsewhere."""
 
 
-@dataclass(slots=True)
-class Statistics:
+class Statistics(msgspec.Struct):
     """Frames and bytes by codec of one body."""
 
-    by_codec: dict[CodecId, tuple[int, int, int]] = field(default_factory=dict)
+    by_codec: dict[CodecId, tuple[int, int, int]] = {}
     """Codec -> (frames, original bytes, stored bytes)."""
 
     def count(self, codec: CodecId, original: int, stored: int) -> None:
@@ -96,13 +97,12 @@ class Statistics:
 
     def main_codec(self) -> CodecId:
         """The codec that most original bytes went through."""
-        if not self.by_codec:
-            return CodecId.PASSTHROUGH
+        if len(self.by_codec) <= 1:
+            return next(iter(self.by_codec), CodecId.PASSTHROUGH)
         return max(self.by_codec, key=lambda codec: self.by_codec[codec][1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, kw_only=True):
     """A body that lies, complete and checked, in a writer."""
 
     size: int
@@ -167,7 +167,6 @@ class Squisher:
 
         Raises: S3 errors of the source, the digests and the backend. Nothing is visible to clients yet.
         """
-        digests = Digests(plan)
         buffer = self.buffers.take()
         view = memoryview(buffer)
         room = len(buffer) if source.length is None else min(len(buffer), source.length + 1)
@@ -176,18 +175,18 @@ class Squisher:
             view.release()
             try:
                 return self._receive_one(
-                    source, writer, digests, buffer, size, raw_allowed=raw_allowed, dictionary=dictionary
+                    source, writer, plan, buffer, size, raw_allowed=raw_allowed, dictionary=dictionary
                 )
             finally:
                 self.buffers.give(buffer)
         view.release()
-        return _Pipeline(self, source, writer, digests).run(buffer, size)
+        return _Pipeline(self, source, writer, Digests(plan)).run(buffer, size)
 
     def _receive_one(  # noqa: PLR0913 - one body's state
         self,
         source: Source,
         writer: Writer,
-        digests: Digests,
+        plan: DigestPlan,
         buffer: bytearray,
         size: int,
         *,
@@ -198,16 +197,13 @@ class Squisher:
         crc32c, framed, needs = 0, False, ""
         with memoryview(buffer) as whole, whole[:size] as view:
             if size:
-                hashing: Future[None] | None = None
-                if size >= INLINE_HASH_BYTES:
-                    hashing = self.pool.submit(digests.update, view)
+                hashing = self.pool.submit(plan.of_whole, view) if size >= INLINE_HASH_BYTES else None
                 try:
                     frame = self.encode_here(view, self.dispatcher.choose(view, size))
                 finally:
                     if hashing is not None:
                         hashing.result()
-                if hashing is None:
-                    digests.update(view)
+                digests = plan.of_whole(view) if hashing is None else hashing.result()
                 if dictionary is not None and size <= OBJECT_BYTES_MAX:
                     frame, needs = _smaller(frame, view, dictionary)
                 crc32c = frame.crc32c
@@ -216,10 +212,13 @@ class Squisher:
                 if framed:
                     index.append(size, stored)
                 statistics.count(frame.codec, size, stored)
+            else:
+                digests = plan.of_whole(b"")
             _drain(source)
+            plan.check(digests, source.trailers)
             return Received(
                 size=size,
-                digests=digests.finish(source.trailers),
+                digests=digests,
                 crc32c=crc32c,
                 framed=framed,
                 index=index,

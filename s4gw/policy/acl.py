@@ -240,10 +240,13 @@ def acl_for_write(  # noqa: PLR0913 - one argument per fact
     Returns: Owner id, and the list, or None for a private one.
     Raises: AccessControlListNotSupported, AccessDenied (public and blocked), what `acl_from_headers` raises.
     """
+    stated = has_acl_headers(headers)
     if ownership == "BucketOwnerEnforced":
-        if has_acl_headers(headers) and headers.get("x-amz-acl") != "bucket-owner-full-control":
+        if stated and headers.get("x-amz-acl") != "bucket-owner-full-control":
             raise AccessControlListNotSupported
         return bucket_owner, None
+    if not stated:
+        return writer or bucket_owner, None
     taken_over = ownership == "BucketOwnerPreferred" and headers.get("x-amz-acl") == "bucket-owner-full-control"
     # What nobody owns, its bucket's owner does; an anonymous upload would be out of everybody's reach otherwise.
     owner = bucket_owner if taken_over else writer or bucket_owner

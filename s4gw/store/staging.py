@@ -43,13 +43,13 @@ class Twins:
         hold: Callable[[int], Pin],
     ) -> None:
         self.hold = hold
-        self._start = hashlib.sha256(scope + b"\0" if scope else b"")
+        self._scope = scope + b"\0" if scope else b""
         self._look_up = look_up
         self._reader = reader
 
     def find(self, buffers: Sequence[Buffer]) -> tuple[Extent | None, bytes]:
         """An extent of exactly these bytes, and their digest; an empty one where nothing may be its equal."""
-        work = self._start.copy()
+        work = hashlib.sha256(self._scope)
         for buffer in buffers:
             work.update(buffer)
         digest = work.digest()

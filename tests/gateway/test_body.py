@@ -61,6 +61,21 @@ def test_a_body_of_known_length_comes_out_and_the_next_request_follows() -> None
     assert (b"hello", 5, "/next") == (content, body.received, following.uri)
 
 
+@pytest.mark.parametrize("step", [1, 4096, 70_000])
+@pytest.mark.parametrize("size", [0, 1, 4096, 8000, 8192, 20_000])
+def test_a_body_is_the_same_whether_it_came_with_the_headers_or_not(size: int, step: int) -> None:
+    """Small ones do; either way all of it is given once, counted, and the next request follows."""
+    data = bytes(range(251)) * (size // 251) + bytes(size % 251)
+    outcomes = []
+    for room in (0, 60_000):  # of the parser's read-ahead
+        with received(put({"Content-Length": str(size)}, data + NEXT)) as got:
+            got.parser.unreader.unread(got.parser.unreader.take_buffered() + got.request.unreader.sock.recv(room or 1))
+            body = got.body()
+            content = read_to_end(body, step)
+            outcomes.append((content, body.received, body.length, next(got.parser).uri))
+    assert [(data, size, size, "/next")] * 2 == outcomes
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     size=st.integers(0, 300_000),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from s4gw.gateway.resources.upload_request import digest_plan
-from s4gw.objects import Digests
 from s4gw.s3.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -33,7 +32,5 @@ def read_document(
         raise InvalidRequest("Missing required header for this request: Content-MD5")
     body = req.body.read_all(limit)
     if plan.expected or plan.trailer is not None:
-        digests = Digests(plan)
-        digests.update(body)
-        digests.finish(req.body.trailers)
+        plan.check(plan.of_whole(body), req.body.trailers)
     return body

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
@@ -94,7 +93,7 @@ class UploadPart(Resource):
                     f"actual checksum Type: {plan.kept[0].value.lower()}"
                 )
             # The whole object's checksum is S3's default one; the client's own is checked and given back.
-            plan = dataclasses.replace(plan, kept=(*plan.kept, default))
+            plan = plan.keeping(default)
         part = self.objects.put_part(req.bucket, upload, number, req.body, plan)
         req.facts.codec = part.codec
         req.facts.original_bytes, req.facts.stored_bytes = part.size, part.stored_size

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from s4gw.gateway.resources import expiration
 from s4gw.gateway.resources.base import Resource, quoted
-from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_conditions
+from s4gw.gateway.resources.upload_request import digest_plan, meta_of, telling, write_conditions
 from s4gw.s3.errors import EntityTooLarge, InvalidRequest
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ class PutObject(Resource):
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """Durable before the answer; nothing is visible when anything about the body is wrong."""
-        if "x-amz-write-offset-bytes" in req.header_map:
+        said, body = telling(req.header_map), req.body
+        if "x-amz-write-offset-bytes" in said:
             raise InvalidRequest("Appending is for directory buckets")
-        check_length(req.body.length)
-        meta, plan = meta_of(req), digest_plan(req)
+        check_length(body.length)
+        meta, plan = meta_of(req, said), digest_plan(req, fields=said)
         if meta.lock is not None and not plan.expected and plan.trailer is None:
             raise InvalidRequest(
                 "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock "
@@ -68,10 +69,10 @@ class PutObject(Resource):
         written = self.objects.put(
             req.bucket,
             req.key,
-            req.body,
+            body,
             meta=meta,
             plan=plan,
-            conditions=write_conditions(req.header_map),
+            conditions=write_conditions(said),
         )
         note(req, written)
         resp.set_headers(written_headers(req, written))

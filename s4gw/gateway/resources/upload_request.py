@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from s4gw.auth import PayloadMode
-from s4gw.backends.base import Conditions, ObjectMeta
+from s4gw.backends.base import NO_CONDITIONS, Conditions, ObjectMeta
 from s4gw.bucketconfig import object_lock, tagging
 from s4gw.checksum import Algorithm
 from s4gw.gateway.resources import grants
-from s4gw.objects import DEFAULT_ALGORITHM, DigestPlan, Expected
+from s4gw.objects import DEFAULT_ALGORITHM, PLAIN, DigestPlan, Expected
 from s4gw.s3 import checksums, headers
 from s4gw.s3.errors import (
     InvalidRequest,
@@ -36,6 +36,37 @@ FORWARDED_PREFIXES: Final = (
     "x-amz-request-payer",
 )
 """Headers of an upload that an upstream is given instead of being acted upon here."""
+
+
+SAYS_NOTHING: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
+        "authorization",
+        "connection",
+        "content-length",
+        "date",
+        "expect",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-decoded-content-length",
+        "x-amz-expected-bucket-owner",
+        "x-amz-user-agent",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+    }
+)
+"""Headers that nothing in this module is about. PERF: most uploads have no others, and those are then a plain body."""
+
+
+def telling(sent: Mapping[str, str]) -> Mapping[str, str]:
+    """What of *sent* may say something about the object, its digests or preconditions; in the same order."""
+    return {name: value for name, value in sent.items() if name not in SAYS_NOTHING}
 
 
 def lock_of(req: S3Request, sent: Mapping[str, str]) -> object_lock.ObjectLock | None:
@@ -63,10 +94,12 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
 
     Raises: MetadataTooLarge, InvalidTag, InvalidStorageClass, NotImplemented, AccessControlListNotSupported ...
     """
-    fields = req.header_map if sent is None else sent
+    fields = telling(req.header_map if sent is None else sent)
     if req.services.upstream is not None:
         return _upstream_meta(req, fields)
     owner, acl = grants.object_owner_and_acl(req, fields)
+    if not fields:
+        return ObjectMeta(owner=owner, acl=acl, forwarded=req.encryption.told)
     return ObjectMeta(
         owner=owner,
         headers=headers.system_from(fields),
@@ -108,13 +141,16 @@ def digest_plan(
 
     Raises: InvalidDigest, InvalidRequest (malformed, unknown or several checksums).
     """
-    declared = checksums.declared(req.header_map if fields is None else fields)
+    said = telling(req.header_map if fields is None else fields)
+    payload = req.identity.payload
+    if not said and payload.mode is not PayloadMode.SIGNED:
+        return PLAIN if default is DEFAULT_ALGORITHM else DigestPlan(kept=(default,))
+    declared = checksums.declared(said)
     expected: list[Expected] = []
     if declared.md5 is not None:
         expected.append(Expected(Algorithm.MD5, declared.md5))
     if declared.algorithm is not None and declared.value is not None:
         expected.append(Expected(declared.algorithm, declared.value))
-    payload = req.identity.payload
     if payload.mode is PayloadMode.SIGNED and payload.sha256 is not None:
         expected.append(Expected(Algorithm.SHA256, bytes.fromhex(payload.sha256), XAmzContentSHA256Mismatch))
     return DigestPlan(
@@ -127,6 +163,8 @@ def digest_plan(
 def write_conditions(sent: Mapping[str, str]) -> Conditions:
     """If-Match and If-None-Match of a write."""
     match, none_match = sent.get("if-match"), sent.get("if-none-match")
+    if match is None and none_match is None:
+        return NO_CONDITIONS
     return Conditions(
         if_match=None if match is None else match.strip().strip('"'),
         if_none_match=None if none_match is None else none_match.strip().strip('"'),
