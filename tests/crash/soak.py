@@ -29,13 +29,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9), help="of the first round")
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
-    totals = {"images": 0, "failures": 0, "kills": 0, "answered": 0}
+    totals = {"images": 0, "expired": 0, "failures": 0, "kills": 0, "answered": 0}
     seed = options.seed
     while time.monotonic() < end:
         _say(f"seed {seed}")
         place = Path(tempfile.mkdtemp(prefix="s4gw-soak-"))
         rng = random.Random(seed)
-        totals["images"] += power_cuts(place, seed, steps=STEPS, images=IMAGES)
+        totals["expired"] += power_cuts(place, seed, steps=STEPS, images=IMAGES)
+        totals["images"] += IMAGES
         for failure in (errno.EIO, errno.ENOSPC):
             totals["failures"] += failing_write(place, seed, rng.randrange(150), failure, steps=STEPS)
         counts = kill_round(place / "killed", seed, seconds=KILL_S)

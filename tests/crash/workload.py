@@ -7,7 +7,12 @@ import shutil
 from contextlib import closing, suppress
 from pathlib import Path
 
-from s4gw.store import Refused, Store, Unavailable, ops, unpack_runs
+import pytest
+
+from s4gw.backends import EmbeddedBackend
+from s4gw.backends.lifecycle import Event, Pass
+from s4gw.s3.errors import S3Error
+from s4gw.store import FLAG_MARKER, Refused, Store, Unavailable, ops, unpack_runs
 from s4gw.store.agreement import disagreements
 from s4gw.store.committer import Committer
 from s4gw.store.compaction import Compactor
@@ -17,37 +22,63 @@ from s4gw.store.schema import open_reader
 from s4gw.store.scrub import every_volume, scrub
 from s4gw.store.upkeep import Filler, Pace, upkeep
 from s4gw.store.usage import Policy
+from tests.crash.ageing import CONFIGS, DAY_MS, FACTS, META, OLD, Kept, Objects, add, due, upload_document
 from tests.crash.disk import Disk
 from tests.store.kit import BUCKET, all_rows, nonce
 
 VOLUME_BYTES = 60_000
-KEYS = [f"k{number}" for number in range(12)]
+KEYS = [f"{prefix}k{number}" for prefix in ("", OLD) for number in range(6)]
 SIZES = (0, 10, 700, 3000, 20_000, 30_000)
-State = dict[str, bytes]
+EXPIRED_AT_ONCE = 2
+State = dict[str, tuple[bytes | None, ...]]
+"""Bodies of the versions of each key, newest first; None for a marker."""
+
+
+def state_from(objects: Objects) -> State:
+    """What of the model can be seen in a store."""
+    return {key: tuple(version.body for version in versions) for key, versions in objects.items()}
 
 
 class Play:
-    """Carries out random steps and marks on the disk what was promised.
+    """Carries out random steps and marks on the disk what was promised: the states that are right from then on.
 
-    Marks are (sequence of step, state before, state after, answered).
+    Every other seed has a bucket with versions. The clock stands still within a step.
     """
 
     def __init__(self, disk: Disk, seed: int) -> None:
         self.disk = disk
         self.rng = random.Random(seed)
-        self.state: State = {}
-        self.refused = 0
+        self.versioned = bool(seed % 2)
+        self.objects: Objects = {}
+        self.uploads: dict[str, int] = {}
+        self.now_ms = 1_700_000_000_000
+        self.refused = self.expired = 0
         recover(disk.data_dir)
-        self.committer = Committer(disk.data_dir, volume_bytes=VOLUME_BYTES, flush=disk.fsync, writev=disk.writev)
+        self.committer = Committer(
+            disk.data_dir,
+            volume_bytes=VOLUME_BYTES,
+            clock=lambda: self.now_ms / 1000,
+            flush=disk.fsync,
+            writev=disk.writev,
+        )
         self.store = Store(disk.data_dir, committer=self.committer, writev=disk.writev)
+
+    @property
+    def state(self) -> State:
+        """What was answered."""
+        return state_from(self.objects)
 
     def run(self, steps: int) -> None:
         """Some steps; ends with everything closed."""
-        self.store.submit(ops.CreateBucket(BUCKET, "o", 1, "r", "", {}))
-        self.disk.mark((dict(self.state), dict(self.state)))
+        self.make_bucket()
+        self.disk.mark([self.state])
         for _ in range(steps):
             self.step()
         self.close()
+
+    def make_bucket(self) -> None:
+        """The one bucket, with lifecycle rules."""
+        self.store.submit(ops.CreateBucket(BUCKET, "o", 1, "", "Enabled" if self.versioned else "", CONFIGS))
 
     def close(self) -> None:
         """Let go of the files."""
@@ -56,13 +87,18 @@ class Play:
 
     def step(self) -> None:
         """One thing that may happen."""
+        self.now_ms += 1000 * self.rng.randrange(DAY_MS // 2000)
         roll = self.rng.random()
-        if roll < 0.55:
+        if roll < 0.50:
             self.put()
-        elif roll < 0.75:
-            self.change(lambda: self.store.submit(ops.Delete(BUCKET, self.key().encode(), None, nonce())), drop=True)
-        elif roll < 0.82:
+        elif roll < 0.65:
+            self.change(lambda: self.store.submit(ops.Delete(BUCKET, self.key().encode(), None, nonce())), None)
+        elif roll < 0.72:
             self.multipart()
+        elif roll < 0.74:
+            self.leave_upload()
+        elif roll < 0.82:
+            self.expire()
         elif roll < 0.88:
             self.committer.checkpoint(idle=True)
         elif roll < 0.97:
@@ -81,7 +117,7 @@ class Play:
         def work() -> None:
             body = self.store.stage(scope)
             body.write(data)
-            self.store.put(ops.Put(BUCKET, self.key().encode(), [], len(data), "e", b"m", b"f", nonce()), body)
+            self.store.put(ops.Put(BUCKET, self.key().encode(), [], len(data), "e", META, FACTS, nonce()), body)
 
         self.change(work, data)
 
@@ -89,35 +125,82 @@ class Play:
         parts = [self.rng.randbytes(20_000) for _ in range(2)]
 
         def work() -> None:
-            key, upload = self.key().encode(), f"u{self.rng.random()}"
-            self.store.submit(ops.CreateUpload(BUCKET, key, upload, 1, b"d"))
-            chosen = []
-            for number, data in enumerate(parts, 1):
-                body = self.store.stage()
-                body.write(data)
-                extents, _ = self.store.finish(body)
-                chosen.append((number, self.store.submit(ops.PutPart(BUCKET, key, upload, number, extents, b"d")).seq))
-            self.store.submit(ops.Complete(BUCKET, key, upload, chosen, [], 40_000, "e", b"m", b"f", nonce()))
+            upload = self.start_upload()
+            chosen = [(number, self.put_part(upload, number, data)) for number, data in enumerate(parts, 1)]
+            key = self.key().encode()
+            self.store.submit(ops.Complete(BUCKET, key, upload, chosen, [], 40_000, "e", META, FACTS, nonce()))
+            del self.uploads[upload]
 
         self.change(work, b"".join(parts))
 
-    def change(self, work: object, data: bytes = b"", *, drop: bool = False) -> None:
-        """Carry *work* out on a random key; before and after are marked."""
+    def leave_upload(self) -> None:
+        """An upload that nobody completes."""
         self._key = self.rng.choice(KEYS)
-        before, after = dict(self.state), dict(self.state)
-        if drop:
-            after.pop(self._key, None)
-        else:
-            after[self._key] = data
-        self.disk.mark((before, after))
+        data = self.rng.randbytes(20_000)
+        self.quietly(lambda: self.put_part(self.start_upload(), 1, data))
+
+    def start_upload(self) -> str:
+        """Of the key of this step. Returns: its id."""
+        upload = f"u{self.rng.random()}"
+        document = upload_document(self.key(), upload, self.now_ms)
+        self.store.submit(ops.CreateUpload(BUCKET, self.key().encode(), upload, self.now_ms, document))
+        self.uploads[upload] = self.now_ms
+        return upload
+
+    def put_part(self, upload: str, number: int, data: bytes) -> int:
+        """Returns: its sequence."""
+        body = self.store.stage()
+        body.write(data)
+        extents, _ = self.store.finish(body)
+        return self.store.submit(ops.PutPart(BUCKET, self.key().encode(), upload, number, extents, b"d")).seq
+
+    def change(self, work: object, data: bytes | None) -> None:
+        """Carry *work* out on a random key, a put of *data* or (None) a delete; before and after are marked."""
+        self._key = self.rng.choice(KEYS)
+        after = add(self.objects, self._key, Kept(data, self.now_ms), versioned=self.versioned)
+        self.disk.mark([self.state, state_from(after)])
         try:
             assert callable(work)
             work()
         except (Unavailable, Refused):
             self.refused += 1
-            after = before
-        self.state = after
-        self.disk.mark((after, after))
+        else:
+            self.objects = after
+        self.disk.mark([self.state])
+
+    def expire(self) -> None:
+        """A lifecycle pass takes what is due, in order and nothing else, a transaction for two decisions."""
+        steps = due(self.objects, self.now_ms, versioned=self.versioned)
+        states = [self.state, *(state_from(objects) for _, objects in steps)]
+        told: list[tuple[str, str]] = []
+        aborted: set[str] = set()
+
+        def tell(event: Event) -> None:
+            if event.action == "abort":
+                aborted.add(event.version_id)
+                return
+            told.append((event.key, event.action))
+            self.disk.mark(states[len(told) :])  # what has expired stays expired
+
+        self.disk.mark(states)
+        backend = EmbeddedBackend(self.disk.data_dir, store=self.store)
+        whole = True
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("s4gw.backends.lifecycle.BATCH", EXPIRED_AT_ONCE)
+            try:
+                Pass(backend, now_ms=self.now_ms, day_ms=DAY_MS, tell=tell).run()
+            except S3Error:
+                whole = False
+        expected = [step for step, _ in steps]
+        assert expected[: None if whole else len(told)] == told
+        ripe = {upload for upload, started_ms in self.uploads.items() if self.now_ms >= started_ms + DAY_MS}
+        assert aborted == ripe if whole else aborted <= ripe
+        for upload in aborted:
+            del self.uploads[upload]
+        if told:
+            self.objects = steps[len(told) - 1][1]
+        self.expired += len(told) + len(aborted)
+        self.disk.mark([self.state])
 
     def quietly(self, work: object) -> None:
         """Upkeep may fail when the disk does; the next run goes on."""
@@ -150,12 +233,17 @@ def state_of(data_dir: Path) -> State | None:
         if not store.index.buckets():
             return None
         found: State = {}
-        for row in store.index.list_current(BUCKET, prefix=b"", delimiter=b"", after=b"", limit=1000)[0]:
-            version = store.index.current(BUCKET, row.key)
-            packed, inline = store.index.body(version.seq)
-            body = store.read(unpack_runs(packed), 0, version.stored_size)
-            assert inline in (None, body), "the index has other bytes than the volume"
-            found[row.key.decode()] = body
+        listed, _ = store.index.list_versions(
+            BUCKET, prefix=b"", delimiter=b"", after=b"", after_version="", limit=10_000
+        )
+        for row in listed:
+            body = None
+            if not row.flags & FLAG_MARKER:
+                packed, inline = store.index.body(row.seq)
+                body = store.read(unpack_runs(packed), 0, row.stored_size)
+                assert inline in (None, body), "the index has other bytes than the volume"
+            key = row.key.decode()
+            found[key] = (*found.get(key, ()), body)
         return found
 
 
@@ -196,11 +284,15 @@ def essence(data_dir: Path) -> dict[str, object]:
 
 
 def power_cuts(place: Path, seed: int, *, steps: int, images: int) -> int:
-    """One random run, and *images* of what a power cut at random moments may leave. Returns: images judged."""
+    """One random run, and *images* of what a power cut at random moments may leave, each judged.
+
+    Returns: how much lifecycle passes have taken in the run.
+    """
     disk = Disk(place / f"run{seed}")
     prepare(disk.data_dir)
     with disk.inserted():
-        Play(disk, seed).run(steps)
+        play = Play(disk, seed)
+        play.run(steps)
     rng = random.Random(seed)
     for number in range(images):
         cut = rng.randrange(1, len(disk.events) + 1)
@@ -214,7 +306,7 @@ def power_cuts(place: Path, seed: int, *, steps: int, images: int) -> int:
             raise
         shutil.rmtree(target)
     shutil.rmtree(disk.data_dir)
-    return images
+    return play.expired
 
 
 def failing_write(place: Path, seed: int, fail_at: int, failure: int, *, steps: int) -> bool:
@@ -224,7 +316,7 @@ def failing_write(place: Path, seed: int, fail_at: int, failure: int, *, steps: 
     try:
         with disk.inserted():
             play = Play(disk, seed)
-            play.store.submit(ops.CreateBucket(BUCKET, "o", 1, "r", "", {}))
+            play.make_bucket()
             disk.failure = failure
             disk.fail_at = disk.writes + fail_at
             for _ in range(steps):
