@@ -10,9 +10,11 @@ A reload that cannot be carried out is reported and leaves everything as it was.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import os
 import runpy
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -96,6 +98,7 @@ class Gateway(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         self._make_app = make_app
         self._started = started
         self._lock = prepare(settings)
+        check_addresses(settings)
         self._root_key = access.ensure_root_key(settings)
         self.access = access.load(settings)
         if settings.endpoint_url is None:
@@ -237,10 +240,36 @@ def prepare(settings: Settings) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise SettingsError(f"--data-dir: {settings.data_dir}: another gateway serves it") from error
+    except FileExistsError as error:
+        raise SettingsError(f"--data-dir: {settings.data_dir}: is no directory") from error
     except OSError as error:
         raise SettingsError(f"--data-dir: {settings.data_dir}: {error.strerror}") from error
     metrics.prepare_directory(settings.runtime_dir / METRICS_DIR)
     return lock
+
+
+def check_addresses(settings: Settings) -> None:
+    """Find out whether the listeners can be bound, before a key is made that nobody would see.
+
+    Raises: SettingsError.
+    """
+    if "LISTEN_FDS" in os.environ:
+        return  # systemd has bound them
+    for flag, port in (("--port", settings.port), ("--metrics-port", settings.metrics_port or 0)):
+        try:
+            found = socket.getaddrinfo(
+                settings.host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            family, kind, protocol, _, address = found[0]
+            with socket.socket(family, kind, protocol) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise SettingsError(f"{flag}: {_bind(settings.host, port)} is in use") from error
+            if isinstance(error, PermissionError):
+                raise SettingsError(f"{flag}: {port}: {error.strerror}") from error
+            raise SettingsError(f"--host: {settings.host}: {error.strerror}") from error
 
 
 def start_store(settings: Settings) -> None:

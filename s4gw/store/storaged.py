@@ -231,7 +231,10 @@ def run(
     Raises: StoreError, OSError.
     """
     prepare(data_dir)
-    parent = None if parent_pid is None else os.pidfd_open(parent_pid)
+    try:
+        parent = None if parent_pid is None else os.pidfd_open(parent_pid)
+    except ProcessLookupError:
+        return  # it has ended in the meantime
     lock, committer = open_committer(data_dir, volume_bytes, _report, background=True)
     with lock:
         listener = wire.listen(data_dir, _BACKLOG)

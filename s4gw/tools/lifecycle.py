@@ -22,6 +22,7 @@ from s4gw.observability import get_logger, log
 from s4gw.s3.errors import S3Error
 from s4gw.settings import LIFECYCLE_DAY_S, SettingsError
 from s4gw.store import StoreError, upkeeping
+from s4gw.tools.places import check_data_dir
 
 if TYPE_CHECKING:
     from s4gw.tools.parsers import Subparsers
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "watch":
         log.configure(arguments.log_format)
         return _watch(arguments.data_dir, arguments.day_s)
+    check_data_dir(arguments.data_dir)
     try:
         backend = EmbeddedBackend(arguments.data_dir, read_only=arguments.dry_run)
     except StoreError as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s4gw.backends.base import Backend
 
 SCHEME: Final = "s3://"
-_STAMP: Final = "FORMAT"  # every data directory has this file; a mistyped path must not become a data directory
+_STAMP: Final = "FORMAT"  # every data directory has this file
 _UPSTREAM_FLAGS: Final = (
     *((flag, metavar, text) for flag, metavar, text in UPSTREAM_FLAGS if flag != "--listing"),
     ("--region", "NAME", "of the gateway (us-east-1)"),
@@ -37,6 +37,12 @@ def add_upstream(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say which upstream has the bucket."""
     for flag, metavar, text in _UPSTREAM_FLAGS:
         parser.add_argument(flag, metavar=metavar, help=text)
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """A mistyped path must not become a data directory. Raises: SettingsError."""
+    if not (data_dir / _STAMP).is_file():
+        raise settings_module.SettingsError(f"--data-dir: {data_dir} is no data directory")
 
 
 def parse(text: str) -> tuple[str, str]:

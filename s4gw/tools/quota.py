@@ -17,6 +17,7 @@ from s4gw.backends import EmbeddedBackend
 from s4gw.s3.errors import S3Error
 from s4gw.settings import SettingsError
 from s4gw.store import StoreError
+from s4gw.tools.places import check_data_dir
 
 if TYPE_CHECKING:
     from s4gw.tools.parsers import Subparsers
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command. Returns: the exit status. Raises: SettingsError."""
     changing = arguments.size is not None
     limit = parse_size(arguments.size) if changing else None
+    check_data_dir(arguments.data_dir)
     try:
         backend = EmbeddedBackend(arguments.data_dir, read_only=not changing)
     except StoreError as error:

@@ -6,11 +6,13 @@ import http.client
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,8 +95,21 @@ def test_the_data_directory_is_private(tmp_path: Path) -> None:
 def test_a_data_directory_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     """A file in the place of the directory."""
     (tmp_path / "d").write_text("")
-    with pytest.raises(SettingsError, match=r"^--data-dir: "):
+    with pytest.raises(SettingsError, match=r"^--data-dir: .*: is no directory$"):
         server.prepare(Settings(data_dir=tmp_path / "d"))
+
+
+def test_an_address_that_cannot_be_bound_is_one_line_and_makes_no_key(tmp_path: Path) -> None:
+    """The key is shown once: at a start that fails it would be shown never."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=rf"^--port: 127.0.0.1:{port} is in use$"):
+            server.Gateway(Settings(data_dir=tmp_path, port=port), lambda *_: None, lambda *_: None)
+        with pytest.raises(SettingsError, match=r"^--metrics-port: "):
+            server.check_addresses(Settings(data_dir=tmp_path, port=0, metrics_port=port))
+    with pytest.raises(SettingsError, match=r"^--host: 192.0.2.1: "):
+        server.check_addresses(Settings(data_dir=tmp_path, host="192.0.2.1", port=0))
+    assert not (tmp_path / "credentials").exists()
 
 
 @pytest.fixture(autouse=True)

@@ -52,3 +52,9 @@ def test_a_quota_is_set_shown_and_kept_to(tmp_path: Path, capsys: pytest.Capture
         put(backend, "large", bytes(range(256)) * 8)
     backend.close()
     assert ([0, 3, 0], [BUCKET, "1", "objects", "5", "bytes,", "quota", "1024"]) == (statuses, shown)
+
+
+@pytest.mark.parametrize("command", ["quota b 1GiB", "quota", "lifecycle run", "lifecycle run --dry-run"])
+def test_a_mistyped_path_does_not_become_a_data_directory(tmp_path: Path, command: str) -> None:
+    status = cli.main([*command.split(), "--data-dir", str(tmp_path / "typo")])
+    assert (2, False) == (status, (tmp_path / "typo").exists())
