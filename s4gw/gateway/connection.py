@@ -54,6 +54,19 @@ class Expectation:
                 return  # the read that follows finds out
 
 
+def environ_of(conn: Any) -> dict[str, Any]:
+    """What the environments of all requests of a connection share."""
+    client, server = conn.client, conn.server
+    found = {"gunicorn.socket": conn.sock, "QUERY_STRING": "", "PATH_INFO": "/", "SCRIPT_NAME": "", "REMOTE_ADDR": ""}
+    if isinstance(client, tuple):
+        found["REMOTE_ADDR"], found["REMOTE_PORT"] = client[0], str(client[1])
+    if isinstance(server, tuple):
+        found["SERVER_NAME"], found["SERVER_PORT"] = str(server[0]), str(server[1])
+    else:
+        found["SERVER_NAME"], found["SERVER_PORT"] = str(server), ""
+    return found
+
+
 def limit_waiting(sock: socket.socket) -> None:
     """Make every read and write give up after `IO_TIMEOUT_S` of silence, with `BlockingIOError`.
 

@@ -122,6 +122,25 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         self.pending_conns.append(conn)
         self.poller.register(sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's signature
+        """As gunicorn's; a worker that ends takes those who wait at the door, then closes it.
+
+        gunicorn leaves the listener open until the last answer is sent, and who knocks meanwhile waits and is reset.
+        """
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            for _ in range(self.worker_connections):
+                if not connection.readable(listener, 0):
+                    break
+                self._yields = YIELD_MAX
+                self.accept(listener)
+            listener.close()
+        soon = time.monotonic() + gthread.STOP_KEEPALIVE_LINGER
+        for conn in self.pending_conns:  # gunicorn hurries those only that have had an answer
+            conn.timeout = min(conn.timeout, soon)
+
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to the pool; with no thread free, ask one that only lingers to let go."""
         if self._outstanding >= max(self.cfg.threads, self.tpool.threads):
@@ -331,7 +350,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         """The WSGI environment without ``HTTP_*``: headers are in ``s4gw.request``."""
         known = getattr(conn, "s4_environ", None)
         if known is None:
-            known = conn.s4_environ = self._environ | _of_connection(conn)
+            known = conn.s4_environ = self._environ | connection.environ_of(conn)
         environ: dict[str, Any] = known.copy()
         environ["s4gw.request"] = req
         environ["wsgi.input"] = req.body
@@ -354,24 +373,13 @@ def _deadline(conn: Any) -> float:
     return until
 
 
-def _of_connection(conn: Any) -> dict[str, Any]:
-    """What the environments of all requests of a connection share."""
-    client, server = conn.client, conn.server
-    found = {"gunicorn.socket": conn.sock, "QUERY_STRING": "", "PATH_INFO": "/", "SCRIPT_NAME": "", "REMOTE_ADDR": ""}
-    if isinstance(client, tuple):
-        found["REMOTE_ADDR"], found["REMOTE_PORT"] = client[0], str(client[1])
-    if isinstance(server, tuple):
-        found["SERVER_NAME"], found["SERVER_PORT"] = str(server[0]), str(server[1])
-    else:
-        found["SERVER_NAME"], found["SERVER_PORT"] = str(server), ""
-    return found
-
-
 def internals_missing() -> list[str]:
     """Names of gunicorn's internals that this module stands on and that are not there."""
     wanted = (
         (gthread.ThreadWorker, "on_pending_socket_readable"),
         (gthread.ThreadWorker, "enqueue_req"),
+        (gthread.ThreadWorker, "set_accept_enabled"),
+        (gthread, "STOP_KEEPALIVE_LINGER"),
         (gthread.ThreadWorker, "finish_request"),
         (gthread.ThreadWorker, "_keepalive_after"),
         (gthread.ThreadWorker, "handle_http2"),

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -262,5 +262,28 @@ def _workers(running: Running) -> set[int]:
 
 
 def test_stop_is_graceful(running: Running) -> None:
-    """SIGTERM ends master and workers with status 0; runs last in this module."""
-    assert running.stop() == 0
+    """SIGTERM ends master and workers with status 0, and does not wait for the silent; runs last in this module.
+
+    Who comes while it ends is refused at once, and a request that has begun is answered.
+    """
+    silent, begun = (socket.create_connection(("127.0.0.1", running.port), timeout=30) for _ in range(2))
+    begun.sendall(b"POST /nobucket HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n")
+    begun.sendall(b"Content-Length: 10\r\n\r\n--b")
+    time.sleep(0.3)
+    running.process.terminate()
+    refused = False
+    for _ in range(50):
+        time.sleep(0.1)
+        with suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.port), timeout=30).close()
+            continue
+        refused = True
+        break
+    alive = running.process.poll() is None
+    begun.sendall(b"\r\n--b--\r\n")
+    answer = begun.recv(1000)
+    before = time.monotonic()
+    assert (True, True, b"HTTP/1.1 4", 0) == (refused, alive, answer[:10], running.process.wait(60))
+    assert time.monotonic() - before < 30
+    silent.close()
+    begun.close()
