@@ -27,6 +27,12 @@ class Writer(Protocol):
     def shares(self) -> bool:
         """Whether what is written is looked for among what is stored: equal writes of some size are kept once."""
 
+    def divide(self) -> None:
+        """Keep what was written apart from what comes: called where equal bodies are divided alike, if it `shares`.
+
+        Raises: ServiceUnavailable.
+        """
+
     def write(self, *buffers: Buffer) -> None:
         """Append *buffers* in order; they may be reused by the caller as soon as this returns.
 

@@ -63,6 +63,10 @@ class EmbeddedWriter:
     def shares(self) -> bool:
         return self.body.has_twins
 
+    def divide(self) -> None:
+        with translated():
+            self.body.divide()
+
     def write(self, *buffers: Buffer) -> None:
         try:
             self.body.write(*buffers)

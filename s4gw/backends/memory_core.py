@@ -31,6 +31,8 @@ class MemoryWriter:
     def size(self) -> int:
         return self._size
 
+    def divide(self) -> None: ...
+
     def write(self, *buffers: Buffer) -> None:
         for buffer in buffers:
             self._data += buffer

@@ -26,8 +26,10 @@ _RANK: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: nei
 _ONE: Final = np.uint64(1)
 _MARK: Final = 0xD6E8FEB86659FD93  # another odd number: where a frame ends says nothing about what follows anew
 _WORD_MASK: Final = 2**64 - 1
-_MARK_SHIFT: Final = 60
-_MARKED: Final = 15  # one end of sixteen; never a block of nothing, whose mark is 0
+_APART_SHIFT: Final = 62
+_APART: Final = 3  # one end of four; never a block of nothing, whose mark is 0
+_ANEW_SHIFT: Final = 60
+_ANEW: Final = 15  # one end of sixteen
 
 
 class Cut(NamedTuple):
@@ -35,6 +37,9 @@ class Cut(NamedTuple):
 
     size: int
     """Bytes of the frame."""
+    apart: bool
+    """Stored frames that are too small to be kept one by one are not to be joined across this end, so that equal
+    ones make equal runs. One end of four, every 3 MiB on average."""
     anew: bool
     """The codec of what follows is to be chosen anew: what was chosen by what came before may differ between bodies
     that are equal from here on, and frames with it. One end of sixteen: choosing may cost four times a compression."""
@@ -49,10 +54,11 @@ def cut(view: memoryview) -> Cut:
     end = len(view) // GRID_BYTES * GRID_BYTES
     start = end // 2 // GRID_BYTES * GRID_BYTES
     if start == end:
-        return Cut(len(view), anew=False)
+        return Cut(len(view), apart=False, anew=False)
     # PERF: 33 us for 512 KiB, 2026-11: a fold is the cheapest hash that every byte has a part in.
     folded = np.bitwise_xor.reduce(np.frombuffer(view[start:end], _WORD).reshape(-1, _WORDS), axis=1)
     ranks = folded * _RANK - _ONE
     chosen = len(ranks) - 1 - int(np.argmin(ranks[::-1]))
-    mark = (int(folded[chosen]) * _MARK & _WORD_MASK) >> _MARK_SHIFT
-    return Cut(start + (chosen + 1) * GRID_BYTES, anew=mark == _MARKED)
+    mark = int(folded[chosen]) * _MARK & _WORD_MASK
+    size = start + (chosen + 1) * GRID_BYTES
+    return Cut(size, apart=mark >> _APART_SHIFT == _APART, anew=mark >> _ANEW_SHIFT == _ANEW)

@@ -257,6 +257,7 @@ class _Block:
     buffer: bytearray
     view: memoryview
     size: int
+    apart: bool
     selection: Selection
     hashed: list[Future[None]]
     encoded: Future[EncodedFrame]
@@ -312,9 +313,9 @@ class _Pipeline:
 
     def _start(self, buffer: bytearray, view: memoryview, size: int) -> memoryview:
         """Hand one block to the pool, hashing in order, compression in any order; give what of it is the next's."""
-        selection, taken = self._selection, size
+        selection, taken, apart = self._selection, size, False
         if self._writer.shares and size == len(buffer):
-            taken, anew = cut(view)
+            taken, apart, anew = cut(view)
             if anew:
                 self._selection = Selection(self._squisher.dispatcher)
         data = view[:taken]
@@ -323,7 +324,7 @@ class _Pipeline:
         submit = self._squisher.pool.submit
         self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
         encoded = self._squisher.encode(data, selection.choose(data, None))
-        self._blocks.append(_Block(buffer, data, taken, selection, self._hashing, encoded))
+        self._blocks.append(_Block(buffer, data, taken, apart, selection, self._hashing, encoded))
         return view[taken:size]
 
     def _finish_oldest(self) -> None:
@@ -332,6 +333,8 @@ class _Pipeline:
         try:
             frame = block.encoded.result()
             stored = _write_frame(self._writer, frame, framed=True)
+            if block.apart:
+                self._writer.divide()
             block.selection.observe(frame)
             self._index.append(block.size, stored)
             self._statistics.count(frame.codec, block.size, stored)

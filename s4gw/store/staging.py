@@ -17,7 +17,7 @@ STAGING_BYTES: Final = 1024**2
 
 TWIN_BYTES_MIN: Final = 64 * 1024
 """With a search for what is stored already, a write of this size is an extent of its own: equal frames have to be equal
-extents, whatever stands around them. Smaller writes are gathered."""
+extents, whatever stands around them. Smaller writes are gathered up to where `StagedBody.divide` is called."""
 
 
 TWIN_BODY_BYTES: Final = 4096
@@ -104,6 +104,11 @@ class StagedBody:
             return
         pending, self._pending = self._pending, None
         self._append_all((pending, *buffers) if pending else buffers)
+
+    def divide(self) -> None:
+        """Make an extent of what waits, if it is worth a search for its twin. Raises: Unavailable."""
+        if self._twins is not None and self._pending is not None and len(self._pending) > TWIN_BODY_BYTES:
+            self._flush()
 
     def finish(self, inline_bytes: int) -> tuple[list[Extent], bytes | None]:
         """Append what still waits.

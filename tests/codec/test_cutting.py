@@ -31,7 +31,7 @@ def test_a_cut_lies_on_the_grid_in_the_second_half(short: bytes, halves: int, se
     """Whatever the bytes are; a frame is never empty, and what is shorter than two blocks is not cut."""
     room = halves * 2 * GRID_BYTES
     for body in (short, random.Random(seed).randbytes(room), bytes(room), b"abcdefgh" * (room // 8)):
-        size, _ = cut(memoryview(body))
+        size, *_ = cut(memoryview(body))
         assert len(body) // 2 - GRID_BYTES < size <= len(body)
         assert size == len(body) or (size % GRID_BYTES == 0 and size > 0)
 
@@ -48,7 +48,7 @@ def test_a_cut_depends_on_the_second_half_alone(seed: int, other: int) -> None:
 def test_nothing_is_cut_as_late_as_may_be() -> None:
     """Zeros and repeated words make whole frames, and ask for no new choice."""
     for body in (bytes(FRAME_BYTES), b"12345678" * (FRAME_BYTES // 8)):
-        assert (FRAME_BYTES, False) == cut(memoryview(body))
+        assert (FRAME_BYTES, False, False) == cut(memoryview(body))
 
 
 def test_a_block_of_zeros_is_no_end_where_there_is_another() -> None:
@@ -88,14 +88,15 @@ def test_cuts_fall_into_step_after_an_edit(
     assert [end + moved for end in before if end + moved >= until] == [end for end in after if end >= until]
 
 
-def test_frames_are_three_quarters_long_and_a_sixteenth_chooses_anew() -> None:
+def test_frames_are_three_quarters_long_and_marked_as_often_as_said() -> None:
     """On average, of noise: what the index and the choosing cost depends on it."""
     body = memoryview(random.Random(1).randbytes(300 * ROOM))
-    sizes, anew, at = [], 0, 0
+    sizes, marks, at = [], [0, 0], 0
     while len(body) - at >= ROOM:
-        size, again = cut(body[at : at + ROOM])
+        size, apart, anew = cut(body[at : at + ROOM])
         sizes.append(size)
-        anew += again
+        marks = [marks[0] + apart, marks[1] + anew]
         at += size
     assert 0.72 < sum(sizes) / len(sizes) / ROOM < 0.78
-    assert 0.03 < anew / len(sizes) < 0.1
+    assert 0.2 < marks[0] / len(sizes) < 0.3
+    assert 0.03 < marks[1] / len(sizes) < 0.1

@@ -133,6 +133,22 @@ def test_what_came_before_does_not_choose_for_ever(tmp_path: Path) -> None:
     assert added < once // 2
 
 
+def test_frames_that_shrink_to_almost_nothing_are_shared_in_runs(tmp_path: Path) -> None:
+    """They are too small to be kept one by one; what they are joined to begins and ends with the content, too."""
+    words = random.Random(4)
+    line = b"2026-11-28T00:00:00Z host-%02d service[%05d]: GET /healthz 200 in 0 ms, nothing else to say about it\n"
+    common = b"".join(line % (words.randrange(8), number) for number in range(400_000))
+    objects = opened(tmp_path / "data", SamplingDispatcher(), 4 * FRAME)
+    first = put(objects, "one", common)
+    once = unique(tmp_path / "data")
+    moved = put(objects, "two", bytes(3 * 512) + common)
+    added = unique(tmp_path / "data") - once
+    assert bytes(3 * 512) + common == read(objects, objects.backend.head_object(BUCKET, "two"), 0, moved.size)
+    closed(objects)
+    assert first.size > 12 * first.stored_size
+    assert added < once // 4
+
+
 def files(size: int) -> list[tuple[str, bytes]]:
     """Real files, of Python itself and of what is installed, *size* bytes or what there is."""
     found, have = [], 0

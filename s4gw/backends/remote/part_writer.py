@@ -71,6 +71,8 @@ class PartWriter:
         """Where a spilled body lies once it is complete."""
         return self._place["Key"]
 
+    def divide(self) -> None: ...
+
     def write(self, *buffers: Buffer) -> None:
         for buffer in buffers:
             self._buffer += buffer

@@ -103,6 +103,8 @@ class RemoteWriter:
         """Bytes written so far."""
         return self._size
 
+    def divide(self) -> None: ...
+
     def write(self, *buffers: Buffer) -> None:
         """Append *buffers*; parts that are full go up. Raises: S3Error."""
         for buffer in buffers:
