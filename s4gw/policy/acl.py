@@ -189,8 +189,10 @@ def acl_from_document(document: Mapping[str, Any], *, owner: str, users: Users) 
     stated = (document.get("Owner") or {}).get("ID")
     if stated is not None and stated != owner:
         raise AccessDenied
+    if document.get("Grants") is None:
+        raise MalformedACLError  # without a list the document says nothing, which is not "nobody"
     grants: list[Grant] = []
-    for entry in document.get("Grants") or ():
+    for entry in document["Grants"]:
         grantee, permission = entry.get("Grantee") or {}, entry.get("Permission")
         if permission not in PERMISSIONS:
             raise MalformedACLError

@@ -53,6 +53,18 @@ def test_an_error_names_the_argument(s3: Any, bucket: str) -> None:
     assert ("x-amz-copy-source", "nokey") == (source["ArgumentName"], source["ArgumentValue"])
 
 
+def test_an_acl_document_without_a_list_changes_nothing(s3: Any, bucket: str) -> None:
+    """An empty list takes all grants away; a document that has none is malformed."""
+    owner = s3.get_bucket_acl(Bucket=bucket)["Owner"]
+    before = s3.get_bucket_acl(Bucket=bucket)["Grants"]
+    with pytest.raises(ClientError) as caught:
+        s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy={"Owner": owner})
+    after = s3.get_bucket_acl(Bucket=bucket)["Grants"]
+    s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy={"Owner": owner, "Grants": []})
+    emptied = s3.get_bucket_acl(Bucket=bucket)["Grants"]
+    assert ((400, "MalformedACLError"), before, []) == (code_of(caught), after, emptied)
+
+
 @pytest.mark.parametrize("tag", ["a!", "a\nb", "<", "\U0001f600"])
 def test_tags_of_other_signs_are_refused(s3: Any, bucket: str, tag: str) -> None:
     """AWS takes letters, digits and blanks of any script and ``+ - = . _ : / @``."""
