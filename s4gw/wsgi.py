@@ -18,7 +18,7 @@ from s4gw.gateway.middleware.authorization import PolicyAuthorizer
 from s4gw.gateway.services import Delegate, Services
 from s4gw.gpu import GPU_CONTAINERS, Client
 from s4gw.objects import Objects
-from s4gw.observability import Metrics, current, log
+from s4gw.observability import Metrics, current, log, share_as
 from s4gw.observability.store_metrics import StoreCollector
 from s4gw.settings import CODECS_GPU
 from s4gw.store import upkeeping
@@ -50,6 +50,7 @@ def make_app(settings: Settings, access: Access, link: Link | None = None) -> Ap
 
 def build_services(settings: Settings, access: Access, link: Link | None = None) -> Services:
     """Make what one worker holds."""
+    share_as()
     metrics = Metrics()
     backend: Backend
     upstream: Delegate | None = None

@@ -37,6 +37,9 @@ BUCKET_LABELS_MAX: Final = 1000
 OTHER_BUCKETS: Final = "_other"
 LATENCY_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 PUBLISH_S: Final = 0.1
+FILE_BYTES: Final = 128 * 1024
+"""Of each file that a process shares its numbers through: some thousand series."""
+_FILES: Final = ("counter", "histogram", "gauge_livesum", "gauge_mostrecent", "gauge_livemostrecent")
 RATIO_BUCKETS: Final = (1, 1.1, 1.25, 1.5, 2, 3, 4, 6, 10, 20, 50, 100, 200)
 
 
@@ -286,13 +289,38 @@ def prepare_directory(path: Path) -> None:
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call] # ships partial types
 
 
-def share_as(name: str) -> None:
-    """Count under *name* instead of the process id, before any metric is made.
+def share_as(name: str = "") -> None:
+    """Make the files of this process, before any metric is made.
 
-    For a process that is restarted as often as need be: its successors go on with its files instead of adding some.
+    Args:
+        name: Instead of the process id, for a process that is restarted as often as need be: its successors go on with
+            its files instead of adding some.
     """
-    if MULTIPROCESS_VARIABLE in os.environ:
-        values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call] # see below
+    directory = os.environ.get(MULTIPROCESS_VARIABLE)
+    if directory is None:
+        return
+    try:
+        for kind in _FILES:
+            _allocate(Path(directory, f"{kind}_{name or os.getpid()}.db"))
+    except OSError:
+        # The disk is full: this process counts for itself, and serves.
+        values.ValueClass = values.MutexValue
+        return
+    if name:
+        values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call] # see above
+
+
+def _allocate(path: Path) -> None:
+    """The library maps files with holes, and to fill one on a full disk is SIGBUS. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, FILE_BYTES)
+    except OSError:
+        if not os.fstat(descriptor).st_size:
+            path.unlink()  # whoever sums up could not read an empty one
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def worker_gone(pid: int | str) -> None:

@@ -42,8 +42,9 @@ class Generations:
         flags = os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY
         descriptor = os.open(data_dir / FILE_NAME, flags | os.O_CLOEXEC, 0o600)
         try:
-            if writable and os.fstat(descriptor).st_size < _FILE_BYTES:
-                os.ftruncate(descriptor, _FILE_BYTES)
+            if writable:
+                # Not as a file with holes: to fill one on a full disk is SIGBUS.
+                os.posix_fallocate(descriptor, 0, _FILE_BYTES)
             self._memory = mmap.mmap(
                 descriptor, _FILE_BYTES, prot=mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
             )

@@ -133,3 +133,36 @@ def test_calls_to_the_upstream_are_counted() -> None:
         found["s4_upstream_retries_total[('op', 'GetObject')]"],
         found["s4_upstream_latency_seconds_count[('op', 'GetObject')]"],
     )
+
+
+FULL_DISK = """
+import os, sys
+from pathlib import Path
+from s4gw.observability import Metrics, prepare_directory, share_as
+prepare_directory(Path(sys.argv[1]))
+if sys.argv[2:]:
+    def full(*_):
+        raise OSError(28, "No space left on device")
+    os.posix_fallocate = full
+share_as()
+metrics = Metrics()
+metrics.request_started()
+metrics.request_done(operation="PutObject", codec="cpu-zstd", result="ok", bytes_in=10, bytes_out=0, latency_s=0.1)
+metrics.publish()
+holes = [file.name for file in Path(sys.argv[1]).glob("*.db") if file.stat().st_blocks * 512 < file.stat().st_size]
+print(holes, bool(list(Path(sys.argv[1]).glob("*.db"))), b"s4_requests_total" in metrics.render())
+"""
+
+
+def test_shared_files_have_no_holes_to_fill(tmp_path: Path) -> None:
+    """On a disk that has become full, filling one would kill the worker (SIGBUS); on a full one it counts alone."""
+    shown = [
+        subprocess.run(
+            [sys.executable, "-c", FULL_DISK, str(tmp_path / str(number)), *more],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for number, more in enumerate(([], ["full"]))
+    ]
+    assert ["[] True True\n", "[] False False\n"] == shown

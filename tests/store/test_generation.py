@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from s4gw.backends.base import BucketInfo, DeleteTarget, ObjectMeta
 from s4gw.backends.embedded import EmbeddedBackend
 from s4gw.s3.errors import NoSuchKey
-from s4gw.store import committer, ops
+from s4gw.store import committer, generation, ops
 from s4gw.store.generation import Generations
 
 
@@ -116,3 +117,12 @@ def test_a_remembered_bucket_is_never_older_than_the_last_answer(tmp_path: Path)
     third = backend.get_bucket("bucket")
     backend.close()
     assert ({}, {"cors": b"{}"}, "Enabled") == (first.configs, second.configs, third.versioning)
+
+
+def test_the_file_has_no_holes_to_fill(tmp_path: Path) -> None:
+    """To fill one on a full disk would kill the committer (SIGBUS), also where an older one has left some."""
+    (tmp_path / generation.FILE_NAME).write_bytes(b"")
+    os.truncate(tmp_path / generation.FILE_NAME, 8 * (2 + generation.SLOTS))
+    Generations(tmp_path, writable=True).close()
+    found = (tmp_path / generation.FILE_NAME).stat()
+    assert found.st_blocks * 512 >= found.st_size
