@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from s4gw.checksum import Buffer
-from s4gw.codec import estimate, hint, pco, transform, typed, zstd
+from s4gw.codec import estimate, hint, order, pco, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter
 from s4gw.codec.dispatch import (
     INCOMPRESSIBLE_PERMILLE,
@@ -47,10 +47,13 @@ _CLOSER_CANDIDATES: Final = 3
 _HOPEFUL_PERCENT: Final = 115
 _UNEVEN: Final = 3  # one sample takes so many times what another takes: several kinds of bytes
 _NOTHING: Final = 128  # bytes; what samples of nearly nothing take says little
+_ROOM: Final = 4  # times the sample that tells levels apart
 _GLANCE_BYTES: Final = 2048
 _GLANCE_PERCENT: Final = 95
 
 ZSTD: Final = Choice(CodecId.ZSTD_CASCADE, 1)
+TEXT: Final = Choice(CodecId.ZSTD_CASCADE, 1)
+"""The same for text, where a trial tells which level pays; for programs, databases and archives the better one does."""
 PLAIN: Final = Choice(CodecId.PASSTHROUGH, 0)
 
 
@@ -103,7 +106,7 @@ class AutoDispatcher:
             return self._small.choose(sample, size)
         view = memoryview(sample).cast("B")
         choice = (_confirmed(view, self._hint) if self._hint else None) or survey(view, hint.candidates(self._hint))
-        if choice is ZSTD:
+        if choice is TEXT:
             return msgspec.structs.replace(choice, level=trial_level(view, known, self._levels))
         return _leveled(choice, self._levels)
 
@@ -148,7 +151,7 @@ def _confirmed(view: memoryview, said: str) -> Choice | None:
     """Give what the words "text" and "raw" ask for, where samples agree."""
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if said == hint.TEXT and estimate.is_text(pieces):
-        return ZSTD
+        return TEXT
     flat = said == hint.RAW and _total(ZSTD, view, pieces) * 1000 >= sum(map(len, pieces)) * INCOMPRESSIBLE_PERMILLE
     # loud samples of sound are nothing to zstd and two thirds of themselves to a filter
     return PLAIN if flat and estimate.is_uneven(pieces[len(pieces) // 2]) else None
@@ -174,7 +177,7 @@ def _leveled(choice: Choice, levels: tuple[int, int]) -> Choice:
 
 
 def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
-    """Choose for *view*, at least a few KiB; zstd comes out as `ZSTD` itself.
+    """Choose for *view*, at least a few KiB; text comes out as `TEXT` itself.
 
     Args:
         view: What is to be stored, or begins it.
@@ -182,9 +185,14 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     """
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if estimate.is_text(pieces):
-        return ZSTD
-    if not hinted and estimate.is_noise(pieces):
-        return PLAIN
+        return TEXT
+    if not hinted:
+        plain = estimate.plain_sizes(pieces)
+        if estimate.is_noise(pieces, plain):
+            return PLAIN
+        found = order.filter_of(pieces, plain)
+        if found is not None:
+            return found
     costs = _costs(view, pieces)
     size = sum(map(len, pieces))
     totals = {choice: sum(each) for choice, each in costs.items()}
@@ -250,7 +258,7 @@ def _closer(view: memoryview, totals: Mapping[Choice, int], hinted: Sequence[Cho
     best = min(costs, key=costs.__getitem__)
     if best is not ZSTD and costs[best] * 100 > costs[ZSTD] * _CLEARLY_PERCENT:
         # zstd needs room to find matches, which small samples do not have
-        middle = trial_sample(view, len(view))
+        middle = trial_sample(view, _ROOM * len(view))
         if min(zstd.trial_size(middle, level, len(view)) for level in _LEVELS) < estimate.size_of(best, middle):
             return ZSTD
     if costs[best] >= sum(map(len, pieces)) * INCOMPRESSIBLE_PERMILLE // 10:

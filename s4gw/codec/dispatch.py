@@ -25,11 +25,11 @@ _CLEARLY_PERMILLE: Final = 900  # a piece that shrinks by this much settles it: 
 
 _TRIAL_BYTES: Final = 128 * 1024
 _TRIAL_BYTES_MIN: Final = 8 * 1024
-_TRIAL_SHARE: Final = 8  # smaller objects get a trial of this part of them, so that choosing stays far below writing
+_TRIAL_SHARE: Final = 16  # objects get a trial of this part of them, so that choosing stays far below writing
 _TRIAL_LEVELS: Final = (1, 3)
 _TRIED: Final = frozenset({CodecId.CPU_ZSTD, CodecId.ZSTD_CASCADE})
-_TRIAL_PERMILLE: Final = 1020
-"""The better level unless the fast one is 2 % smaller on the sample: it is by as much for want of history there."""
+_SLOWER_PERMILLE: Final = 990
+"""The slower level must save 1 % on the sample. It gains more on the whole, where there is history to find."""
 
 # Formats that are compressed already. Their headers often are not, so a match makes the choice look past the first
 # piece; it does not decide by itself, since any file may begin with these bytes.
@@ -168,12 +168,21 @@ def spread(view: memoryview, count: int, piece_bytes: int, *, alignment: int = 1
 
 
 def trial_level(view: memoryview, size: int, levels: tuple[int, int] = _TRIAL_LEVELS) -> int:
-    """The second level, unless the first does clearly as well on the middle of the sample."""
-    if levels[0] == levels[1]:
-        return levels[0]
+    """One of *levels*, or the one between the usual two, by what each makes of the middle of the sample."""
+    fast, slow = levels
+    if fast == slow:
+        return fast
     middle = trial_sample(view, size)
-    fast, small = (zstd.trial_size(middle, level, len(view)) for level in levels)
-    return levels[1] if small * 1000 <= fast * _TRIAL_PERMILLE else levels[0]
+    small = zstd.trial_size(middle, fast, len(view))
+    if levels != _TRIAL_LEVELS:
+        return slow if zstd.trial_size(middle, slow, len(view)) <= small else fast
+    between = zstd.trial_size(middle, zstd.LEVEL_BETWEEN, len(view))
+    if between >= small:
+        return fast
+    if between * 1000 >= small * _SLOWER_PERMILLE:
+        return zstd.LEVEL_BETWEEN  # PERF: what level 1 is near to, level 3 does not beat
+    slowest = zstd.trial_size(middle, slow, len(view))
+    return slow if slowest * 1000 < between * _SLOWER_PERMILLE else zstd.LEVEL_BETWEEN
 
 
 def trial_sample(view: memoryview, size: int) -> memoryview:

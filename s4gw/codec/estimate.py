@@ -68,13 +68,23 @@ def is_text(pieces: Sequence[memoryview]) -> bool:
     return other * 100 <= size * (100 - _TEXT_PERCENT)
 
 
-def is_noise(pieces: Sequence[memoryview]) -> bool:
+def plain_sizes(pieces: Sequence[memoryview]) -> list[int]:
+    """Bytes that zstd leaves of each piece."""
+    return [len(zstd.encode(piece, LEVEL)) for piece in pieces]
+
+
+def is_noise(pieces: Sequence[memoryview], plain: Sequence[int]) -> bool:
     """Whether nothing at all shows, so that trying every filter would be a waste: compressed or encrypted bytes.
 
     No piece shrinks by itself; in the middle one neither do the bytes at each place of eight, nor the steps from each
     byte to one shortly after it, as any elements, samples, pixels or records that are near each other would.
+
+    Args:
+        pieces: Samples of a few KiB.
+        plain: What `plain_sizes` gives for them.
     """
-    return not any(_shrinks(piece) for piece in pieces) and is_uneven(pieces[len(pieces) // 2])
+    shrinks = any(left * 1000 < len(piece) * INCOMPRESSIBLE_PERMILLE for piece, left in zip(pieces, plain, strict=True))
+    return not shrinks and is_uneven(pieces[len(pieces) // 2])
 
 
 def is_uneven(piece: memoryview) -> bool:

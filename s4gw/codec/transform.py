@@ -185,16 +185,19 @@ def pack(values: Elements) -> tuple[int, int, int, Elements]:
     if len(values) == 0:
         return 0, 0, 0, values
     rest = difference(values)
-    kind = values.dtype.type
-    rest[0] = rest[1] if len(values) > 1 else 0
-    signed = rest.view(_SIGNED[rest.dtype.itemsize])
-    least = int(signed.min())
-    if least < 0 and int(np.count_nonzero(signed < 0)) * _FEW < len(rest):
-        least = int(rest.min())
-    least %= 1 << 8 * rest.dtype.itemsize
-    rest -= kind(least)
+    least = base_of(rest[1:]) if len(values) > 1 else 0
+    rest -= values.dtype.type(least)
     rest[0] = 0
     return int(values[0]), least, int(rest.max()).bit_length(), rest
+
+
+def base_of(differences: Elements) -> int:
+    """The smallest of one difference or more, modulo 2 to the power of their bits; see `pack`."""
+    signed = differences.view(_SIGNED[differences.dtype.itemsize])
+    least = int(signed.min())
+    if least < 0 and int(np.count_nonzero(signed < 0)) * _FEW < len(signed):
+        least = int(differences.min())
+    return least % (1 << 8 * differences.dtype.itemsize)
 
 
 def unpack(first: int, least: int, rest: Elements) -> None:

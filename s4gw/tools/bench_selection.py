@@ -44,7 +44,7 @@ STUDIED_FRAMES: Final = 4
 
 _KINDS: Final = (TypedFilter.DELTA, TypedFilter.DELTA_PLANES, TypedFilter.PACK)
 SINGLES: Final = (
-    *(Choice(CodecId.ZSTD_CASCADE, level) for level in (1, 3)),
+    *(Choice(CodecId.ZSTD_CASCADE, level) for level in (1, 2, 3)),
     *(Choice(CodecId.TYPED, 1, Filter(TypedFilter.PLANES, width)) for width in (2, 4, 8)),
     *(
         Choice(CodecId.TYPED, 1, Filter(kind, width, big))

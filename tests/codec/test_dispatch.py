@@ -30,10 +30,10 @@ def test_incompressible_is_left_alone(size: int, known: bool) -> None:
 
 @pytest.mark.parametrize("size", [16 * 1024 + 1, 100_000, 2**20])
 def test_text_is_compressed(size: int) -> None:
-    """Text gets zstd, at one of the two levels that pay."""
+    """Text gets zstd, at one of the levels that pay."""
     choice = SamplingDispatcher().choose(memoryview(TEXT)[:size], None)
     assert choice.codec is CodecId.CPU_ZSTD
-    assert choice.level in {1, 3}
+    assert choice.level in {1, 2, 3}
 
 
 def test_small_objects_are_not_tried() -> None:

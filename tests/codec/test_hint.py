@@ -55,7 +55,7 @@ def test_what_hints_mean(said: str, codecs: list[CodecId]) -> None:
     ("said", "data", "expected"),
     [
         ("u32", GAPS, Choice(CodecId.TYPED, 1, Filter(TypedFilter.PACK, 4))),
-        ("text", TEXT, Choice(CodecId.ZSTD_CASCADE, 3)),
+        ("text", TEXT, Choice(CodecId.ZSTD_CASCADE, 2)),
         ("raw", NOISE, Choice(CodecId.PASSTHROUGH)),
     ],
 )
