@@ -40,6 +40,7 @@ _ALIGNMENT: Final = 64
 _RECORD_PERCENT: Final = 97
 _SEGMENTS_PERCENT: Final = 97  # winners of single samples must beat the best for all by 3 %
 _NEAR_PERCENT: Final = 125
+_NEARER_PERCENT: Final = 112
 _CLEARLY_PERCENT: Final = 85
 _TIE_PERCENT: Final = 102
 _LEVELS: Final = (1, 3)
@@ -219,7 +220,7 @@ def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[
     near = {
         choice
         for choice, each in costs.items()
-        if choice is ZSTD or any(cost * 100 <= least * _NEAR_PERCENT for cost, least in zip(each, best, strict=True))
+        if choice is ZSTD or any(cost * 100 <= least * _NEARER_PERCENT for cost, least in zip(each, best, strict=True))
     }
     for piece in order[2:]:
         found = {choice: _cost(choice, piece, view) for choice in near}

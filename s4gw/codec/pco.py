@@ -65,16 +65,19 @@ def decode(payload: Buffer, original_size: int) -> bytes:
     body = PCO_HEADER_SIZE + tail_size
     if len(view) < body:
         raise TruncatedFrame("the pco header is cut")
-    values = np.empty(count, TYPES[column.kind])
+    out = np.empty(original_size, np.uint8)
+    elements = out[: count * width]
     if count:
         try:
-            progress = standalone.simple_decompress_into(bytes(view[body:]), values)
+            progress = standalone.simple_decompress_into(bytes(view[body:]), elements.view(TYPES[column.kind]))
         except (RuntimeError, TypeError) as error:
             raise CorruptFrame(f"pco: {error}") from error
         if progress.n_processed != count or not progress.finished:
             raise CorruptFrame(f"pco holds another number of elements than {count}")
-    restored = transform.from_elements(values.view(transform.UNSIGNED[width]), big_endian=column.big_endian)
-    return restored.tobytes() + bytes(view[PCO_HEADER_SIZE:body])
+    if column.big_endian:
+        elements.view(transform.UNSIGNED[width]).byteswap(inplace=True)
+    out[len(elements) :] = transform.to_bytes(view[PCO_HEADER_SIZE:body])
+    return out.tobytes()
 
 
 def read_column(view: memoryview) -> Column:

@@ -44,11 +44,6 @@ def to_elements(data: Bytes, width: int, *, big_endian: bool = False) -> Element
     return values.byteswap() if big_endian else values
 
 
-def from_elements(values: Elements, *, big_endian: bool = False) -> Bytes:
-    """Undo `to_elements`."""
-    return (values.byteswap() if big_endian else values).view(np.uint8)
-
-
 def difference(values: Elements) -> Elements:
     """Give each element less the one before; the first stays."""
     out = np.empty_like(values)
