@@ -275,5 +275,6 @@ def _release(parsed: Any, rest: bytes) -> None:
         reader.length = 0
     else:
         reader.parser = None
-    parsed.unreader.unread(rest)
+    if rest:
+        parsed.unreader.unread(rest)
     parsed.body.failed = False

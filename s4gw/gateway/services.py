@@ -5,11 +5,12 @@ Nothing here is made before the fork: a database handle, a socket or a thread mu
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from s4gw.auth import CredentialStore
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from s4gw.objects import Objects
     from s4gw.observability import Metrics
     from s4gw.settings import Settings
+
+
+_ID_STEP: Final = 0x9E3779B97F4A7C15
+"""Odd, so that its multiples modulo 2**64 are all different; of the golden ratio, so that neighbours look unlike."""
 
 
 class Authorizer(Protocol):
@@ -48,6 +53,18 @@ class Delegate(Protocol):
         """Whether *key* is the gateway's own and not for clients."""
 
 
+def request_ids(start: bytes) -> Callable[[], str]:
+    """Make what gives request ids: sixteen hexadecimal digits, unlike each other until 2**64 were given.
+
+    They tell requests apart and keep no secret. PERF: a random number for each costs as much as the rest of its use.
+
+    Args:
+        start: Eight random bytes, so that no two workers give the same.
+    """
+    numbers = count(int.from_bytes(start))
+    return lambda: f"{next(numbers) * _ID_STEP % 2**64:016X}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """All that resources and middleware work with."""
@@ -62,5 +79,5 @@ class Services:
     """Where another S3 service keeps the objects; None: the gateway itself does."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
-    ids: Callable[[], str] = lambda: f"{random.getrandbits(64):016X}"
-    """A fresh request id; it tells requests apart and keeps no secret."""
+    ids: Callable[[], str] = field(default_factory=lambda: request_ids(os.urandom(8)))
+    """Gives a fresh request id."""

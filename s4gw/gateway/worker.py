@@ -289,7 +289,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
             head=req.method == "HEAD",
             version=req.version,
             date=self._date(),
-            may_keep=lambda: parsing.may_keep(req, expectation),
+            may_keep=partial(parsing.may_keep, req, expectation),
         )
         self.nr += 1
         if self.nr >= self.max_requests:

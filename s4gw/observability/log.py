@@ -69,6 +69,10 @@ class _Line:
             line["exception"] = "".join(traceback.format_exception(error)).rstrip()
         return self._render(line)
 
+    def of_info(self, event: dict[str, Any]) -> str:
+        """As the call, for an event of level info that begins with its "event" and has no traceback."""
+        return self._render({"timestamp": self._timestamp(time.time()), "level": "info", **event})
+
     def _timestamp(self, now: float) -> str:
         """ISO 8601 in UTC, with milliseconds; the part that changes once a second is kept."""
         second = int(now)
@@ -101,7 +105,7 @@ def info_writer() -> Callable[[dict[str, Any]], None]:
     factory: Any = structlog.get_config()["logger_factory"]
     write = factory().msg
     (line,) = structlog.get_config()["processors"]
-    return lambda event: write(line(None, "info", event))
+    return lambda event: write(line.of_info(event))
 
 
 def get_logger() -> FilteringBoundLogger:

@@ -136,26 +136,25 @@ class Store:
         return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), inline))
 
     def _commit_one(self, order: Order) -> Outcome:
-        outcome = self._commit([order])[0]
-        if isinstance(outcome, Refused):
-            raise outcome
+        (outcome,) = self._outcomes([order])
+        if outcome.error:
+            raise REFUSALS[outcome.error](outcome.fact)
         return outcome
 
     def submit_all(self, operations: Sequence[tuple[Operation, bytes | None]]) -> list[Outcome | Refused]:
         """Commit operations in order, in one transaction; each may be refused alone. Raises: Unavailable."""
-        return self._commit(
-            [Order(msgspec.Raw(_ENCODER.encode(operation)), inline) for operation, inline in operations]
-        )
-
-    def _commit(self, orders: list[Order]) -> list[Outcome | Refused]:
-        size = sum(len(memoryview(order.operation)) + len(order.inline or b"") for order in orders)
-        if size > BATCH_BYTES_MAX // 2:
-            raise Unavailable("request too large for one transaction")
-        reply = self._send(Request(orders))
+        orders = [Order(msgspec.Raw(_ENCODER.encode(operation)), inline) for operation, inline in operations]
         return [
             REFUSALS[outcome.error](outcome.fact) if outcome.error else outcome  # a refusal is a value here
-            for outcome in reply.outcomes
+            for outcome in self._outcomes(orders)
         ]
+
+    def _outcomes(self, orders: list[Order]) -> Sequence[Outcome]:
+        """One for each order. Raises: Unavailable."""
+        size = sum([len(memoryview(order.operation)) + len(order.inline or b"") for order in orders])
+        if size > BATCH_BYTES_MAX // 2:
+            raise Unavailable("request too large for one transaction")
+        return self._send(Request(orders)).outcomes
 
     def reach(self) -> None:
         """Raises: Unavailable, when nobody commits."""

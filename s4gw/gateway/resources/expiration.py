@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 def headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
     """``x-amz-expiration`` of a current version that a rule is about."""
+    info = req.bucket_info
+    if info is None or "lifecycle" not in info.configs:
+        return {}
     rules = _rules(req)
     if not rules or not obj.is_latest:
         return {}

@@ -163,10 +163,12 @@ class _ReadObject(Resource):
             error.headers.update(kept, **{"Last-Modified": http_date(obj.modified_ms)})
             raise
         found = object_headers(req, obj)
-        found.update(overrides(req))
-        part, part_found = self._part(req, obj)
+        part: ByteRange | None = None
+        if req.query:
+            found.update(overrides(req))
+            part, part_found = self._part(req, obj)
+            found.update(part_found)
         span = part or parse_range(sent.get("range"), obj.size)
-        found.update(part_found)
         status = 200
         if span is None:
             start, end = 0, obj.size

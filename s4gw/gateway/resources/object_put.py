@@ -76,4 +76,3 @@ class PutObject(Resource):
         )
         note(req, written)
         resp.set_headers(written_headers(req, written))
-        resp.content_length = 0

@@ -94,7 +94,7 @@ def meta_of(req: S3Request, sent: Mapping[str, str] | None = None) -> ObjectMeta
 
     Raises: MetadataTooLarge, InvalidTag, InvalidStorageClass, NotImplemented, AccessControlListNotSupported ...
     """
-    fields = telling(req.header_map if sent is None else sent)
+    fields = telling(req.header_map) if sent is None else sent
     if req.services.upstream is not None:
         return _upstream_meta(req, fields)
     owner, acl = grants.object_owner_and_acl(req, fields)
@@ -137,11 +137,11 @@ def digest_plan(
     Args:
         req: The request.
         default: Checksum to keep where the client names none.
-        fields: Fields of a form, which stand in for headers.
+        fields: Stand in for the request's headers: fields of a form, or what `telling` leaves of the headers.
 
     Raises: InvalidDigest, InvalidRequest (malformed, unknown or several checksums).
     """
-    said = telling(req.header_map if fields is None else fields)
+    said = telling(req.header_map) if fields is None else fields
     payload = req.identity.payload
     if not said and payload.mode is not PayloadMode.SIGNED:
         return PLAIN if default is DEFAULT_ALGORITHM else DigestPlan(kept=(default,))
