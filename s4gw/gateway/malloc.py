@@ -16,6 +16,7 @@ SETTINGS: Final = (
     (-3, 32 * MIB),  # M_MMAP_THRESHOLD: the largest value that glibc takes
     (-1, 512 * MIB),  # M_TRIM_THRESHOLD
     (-2, 16 * MIB),  # M_TOP_PAD
+    (-8, 2),  # M_ARENA_MAX: what one thread has freed, another may have; allocating mostly goes on under the GIL anyway
 )
 """(mallopt parameter, bytes), from <malloc.h>."""
 

@@ -109,6 +109,8 @@ class FakeUpstream:
             raise S3NotImplemented
         if hasattr(given.get("Body"), "read"):
             given["Body"] = given["Body"].read()  # outside of the lock: it may ask us again
+        elif isinstance(given.get("Body"), list):
+            given["Body"] = b"".join(given["Body"])
         with self._lock:
             result: dict[str, Any] = getattr(self, f"_{operation}")(**given)
         self.after(operation, given)

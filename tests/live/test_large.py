@@ -162,6 +162,23 @@ def test_eight_at_once(own: Gateway) -> None:
     assert (written, True) == (read, grown[0] < 8 * RESIDENT_EACH_MAX)
 
 
+def test_memory_of_parts_at_once(own: Gateway) -> None:
+    """160 MiB that do not shrink, four parts of 8 MiB at once, then four readers: less than 100 MiB more."""
+    warm_up(own)
+    client, body = own.client(max_pool_connections=4), random.Random(8).randbytes(8 * MIB)
+    place = {"Bucket": "large", "Key": "parts"}
+    place["UploadId"] = client.create_multipart_upload(**place)["UploadId"]
+
+    def part(number: int) -> dict[str, Any]:
+        return {"PartNumber": number, "ETag": client.upload_part(**place, PartNumber=number, Body=body)["ETag"]}
+
+    with peak(own) as grown, ThreadPoolExecutor(4) as pool:
+        parts = {"Parts": list(pool.map(part, range(1, 21)))}
+        client.complete_multipart_upload(**place, MultipartUpload=parts)
+        read = set(pool.map(lambda key: get(own, key), ["parts"] * 4))
+    assert ({hashlib.sha256(body * 20).hexdigest()}, True) == (read, grown[0] < RESIDENT_ONE_MAX)
+
+
 def test_memory_of_a_long_upload(own: Gateway) -> None:
     """A 768 MiB PUT and GET raise a worker's memory by less than 100 MiB."""
     warm_up(own)

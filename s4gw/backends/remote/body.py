@@ -18,7 +18,7 @@ class UpstreamBody:
     """Bytes of an upstream's answer; owns the connection until it is read to its end or closed.
 
     Args:
-        raw: Has ``read(n)``, ``readinto(buffer)`` and ``close()``.
+        raw: Has ``read(n)`` and ``close()``.
         length: Bytes that were announced; None where the upstream did not say.
     """
 
@@ -35,15 +35,6 @@ class UpstreamBody:
             raise self._broken() from error
         self._count(len(data), end=size < 0 or (not data and size > 0))
         return data
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fill the front of *buffer*; 0 at the end. Raises: UpstreamUnavailable."""
-        try:
-            size: int = self._raw.readinto(buffer)
-        except _FAILURES as error:
-            raise self._broken() from error
-        self._count(size, end=not size and len(buffer) > 0)
-        return size
 
     def close(self) -> None:
         """Give the connection up; harmless when called twice or after the end."""

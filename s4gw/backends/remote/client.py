@@ -108,8 +108,8 @@ class Upstream:
 
         Args:
             operation: In S3's spelling: "PutObject".
-            params: In boto3's shape; None means absent. A ``Body`` is bytes-like or a seekable readable.
-                ``CopySource`` is a dict, as boto3 would quote a string a second time.
+            params: In boto3's shape; None means absent. A ``Body`` is bytes-like, a list of such or a seekable
+                readable. ``CopySource`` is a dict, as boto3 would quote a string a second time.
 
         Returns: the output in boto3's shape, without ``ResponseMetadata`` and ``Location``. GetObject's ``Body`` is
             an `UpstreamBody`, which the caller reads to its end or closes.
@@ -152,8 +152,11 @@ class Upstream:
             answer = self._try_lean(clients.lean, operation, given, started)
             if answer is not None:
                 return answer
-        if isinstance(given.get(_STREAMED), memoryview):
-            given[_STREAMED] = bytes(given[_STREAMED])
+        sent = given.get(_STREAMED)
+        if isinstance(sent, memoryview):
+            given[_STREAMED] = bytes(sent)
+        elif isinstance(sent, list):
+            given[_STREAMED] = b"".join(sent)
         try:
             result: dict[str, Any] = getattr(clients.boto3(), xform_name(operation))(**given)
         except boto_errors.ClientError as error:

@@ -13,13 +13,14 @@ import http.client
 import re
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from s4gw.auth import OutgoingSigner
+from s4gw.backends.bodies import Buffer
 from s4gw.backends.remote.errors import OURS
 from s4gw.backends.remote.wire import NotSentError, Pool, Reply
 from s4gw.s3.scalars import READ, WRITE, parse_http_date
@@ -94,6 +95,7 @@ class Lean:
         self._keys = keys
         self._clock = clock
         self._signer: tuple[LeanKeys, OutgoingSigner] | None = None
+        self._now = (0, "")
 
     def call(self, operation: str, params: Mapping[str, Any]) -> LeanAnswer | None:
         """Try *operation*; *params* in boto3's shape.
@@ -120,11 +122,13 @@ class Lean:
 
     def _request(
         self, operation: str, params: Mapping[str, Any]
-    ) -> tuple[str, str, str, str, dict[str, str], bytes | bytearray | memoryview] | None:
-        """Method, host, path, query, headers and body; None for what is boto3's to say."""
-        body = params.get("Body", b"")
+    ) -> tuple[str, str, str, str, dict[str, str], Sequence[Buffer]] | None:
+        """Method, host, path, query, headers and pieces of the body; None for what is boto3's to say."""
+        body = params.get("Body", ())
         bucket = params["Bucket"]
-        if not isinstance(body, bytes | bytearray | memoryview) or not _BOTO3_ONLY.isdisjoint(params):
+        if isinstance(body, bytes | bytearray | memoryview):
+            body = (body,)
+        if not isinstance(body, list | tuple) or not _BOTO3_ONLY.isdisjoint(params):
             return None
         message, method, fixed = _plan(operation)
         headers: dict[str, str] = {}
@@ -145,7 +149,7 @@ class Lean:
                 query.append(f"{quote(member.wire, safe='-_.~')}={quote(text, safe='-_.~')}")
             else:
                 headers[member.wire.lower()] = text
-        if not _BUCKET.fullmatch(bucket) or not all(_SENDABLE.fullmatch(text) for text in headers.values()):
+        if not _BUCKET.fullmatch(bucket) or not _SENDABLE.fullmatch("".join(headers.values())):
             return None
         key = quote(params["Key"], safe="/-_.~")
         path = f"{self._base}/{key}" if self._virtual else f"{self._base}/{bucket}/{key}"
@@ -159,13 +163,17 @@ class Lean:
         path: str,
         query: str,
         headers: dict[str, str],
-        body: bytes | bytearray | memoryview,
+        body: Sequence[Buffer],
     ) -> bytes:
         """Request line and headers, signed."""
-        timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
-        payload_hash = _EMPTY_SHA256 if not body else _UNSIGNED
-        if body and self._sign_payload:
-            payload_hash = hashlib.sha256(body).hexdigest()
+        timestamp = self._timestamp()
+        size = sum(map(len, body))
+        payload_hash = _UNSIGNED if size else _EMPTY_SHA256
+        if size and self._sign_payload:
+            digest = hashlib.sha256()
+            for piece in body:
+                digest.update(piece)
+            payload_hash = digest.hexdigest()
         headers["x-amz-date"] = timestamp
         headers["x-amz-content-sha256"] = payload_hash
         if keys.token:
@@ -177,9 +185,18 @@ class Lean:
         lines = [f"{method} {path}{'?' if query else ''}{query} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if method == "PUT":
-            lines.append(f"content-length: {len(body)}")
+            lines.append(f"content-length: {size}")
         lines.append("accept-encoding: identity\r\nuser-agent: s4gw\r\n\r\n")
         return "\r\n".join(lines).encode("latin-1")
+
+    def _timestamp(self) -> str:
+        """Now, as ``x-amz-date`` has it."""
+        second = int(self._clock())
+        kept, text = self._now
+        if kept != second:
+            text = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            self._now = (second, text)
+        return text
 
 
 @cache

@@ -112,7 +112,7 @@ class RemoteMultipart(RemoteCompletion):
         conditions: Conditions = NO_CONDITIONS,
     ) -> StoredObject:
         self.get_upload(bucket, key, upload_id)
-        end = b"" if tail is None else bytes(_own(tail).taken())
+        end = b"" if tail is None else b"".join(_own(tail).taken())
         still_open = self.pools.requests.submit(self.is_open, bucket, upload_id)
         staged = self.staged(bucket, upload_id)
         if not still_open.result() or staged.done:
@@ -150,7 +150,7 @@ class RemoteMultipart(RemoteCompletion):
         part_id, made = staging.new_part_id(), []
         facts = PartFacts(part.size, part.etag, part.crc32c, part.codec, part.checksums, part.frames)
         key = None if body.spilled else staging.part_key(upload_id, part.number, part_id, facts)
-        entry: Buffer = b""
+        entry: Buffer | list[bytearray] = b""
         if key is not None:
             entry = body.taken()
         else:

@@ -12,6 +12,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, Final
 
 from s4gw.backends.bodies import Buffer
+from s4gw.backends.remote.blocks import Blocks
 from s4gw.s3.errors import InternalError, S3Error
 
 SPILL_BYTES: Final = 16 * 1024 * 1024
@@ -55,7 +56,7 @@ class PartWriter:
         self.params = params
         self.data_id = secrets.token_hex(16)
         self._place = {"Bucket": bucket, "Key": f"{prefix}data/{self.data_id}"}
-        self._buffer = bytearray()
+        self._held = Blocks()
         self._upstream_id = ""
         self._sent: list[str] = []
         self._sending: Future[dict[str, Any]] | None = None
@@ -74,17 +75,16 @@ class PartWriter:
     def divide(self) -> None: ...
 
     def write(self, *buffers: Buffer) -> None:
+        held = self._held
         for buffer in buffers:
-            self._buffer += buffer
+            held.add(buffer)
             self.size += len(buffer)
-        if self.spilled or len(self._buffer) > self._spill_bytes:
-            while len(self._buffer) > self._block_bytes:
-                block = self._buffer[: self._block_bytes]
-                del self._buffer[: self._block_bytes]
-                self._send(block)
+        if self.spilled or held.size > self._spill_bytes:
+            while held.size > self._block_bytes:
+                self._send(held.take(self._block_bytes))
 
     def abort(self) -> None:
-        self._buffer = bytearray()
+        self._held.clear()
         upstream_id, self._upstream_id = self._upstream_id, ""
         if upstream_id:
             if self._sending is not None:
@@ -93,18 +93,16 @@ class PartWriter:
             with contextlib.suppress(S3Error):
                 self._call("AbortMultipartUpload", **self._place, UploadId=upstream_id)
 
-    def taken(self) -> bytearray:
+    def taken(self) -> list[bytearray]:
         """The bytes of a body that did not spill, to their new owner. Raises: InternalError."""
         if self.spilled:
             raise InternalError
-        data, self._buffer = self._buffer, bytearray()
-        return data
+        return self._held.take()
 
     def complete(self) -> str:
         """Make the spilled body one object upstream. Returns: its ETag. Raises: S3Error."""
-        if self._buffer or not self._sent:
-            block, self._buffer = self._buffer, bytearray()
-            self._send(block)
+        if self._held.size or not self._sent:
+            self._send(self._held.take())
         self._settle()
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._sent, 1)]
         result = self._call(
@@ -121,7 +119,7 @@ class PartWriter:
         result = self._call("PutObject", **self._place, Body=self.taken(), **self.params)
         return str(result.get("ETag") or "").strip('"')
 
-    def _send(self, block: bytearray) -> None:
+    def _send(self, block: list[bytearray]) -> None:
         if not self._upstream_id:
             self._upstream_id = self._call("CreateMultipartUpload", **self._place, **self.params)["UploadId"]
         self._settle()

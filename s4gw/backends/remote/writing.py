@@ -32,6 +32,7 @@ from s4gw.backends.base import (
 from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.remote import stored_meta
 from s4gw.backends.remote.base import Handle, RemoteBase
+from s4gw.backends.remote.blocks import Blocks
 from s4gw.backends.remote.errors import UpstreamUnavailable
 from s4gw.backends.remote.listing import RemoteListing
 from s4gw.backends.remote.reserved import is_reserved
@@ -88,7 +89,7 @@ class RemoteWriter:
         self._bucket = bucket
         self._key = key
         self._meta = meta
-        self._data = bytearray()
+        self._held = Blocks()
         self._size = 0
         self._parts: list[dict[str, Any]] = []
         self._flying: deque[Future[dict[str, Any]]] = deque()
@@ -108,16 +109,16 @@ class RemoteWriter:
     def write(self, *buffers: Buffer) -> None:
         """Append *buffers*; parts that are full go up. Raises: S3Error."""
         for buffer in buffers:
-            self._data += buffer
+            self._held.add(buffer)
             self._size += len(buffer)
-        if len(self._data) > BUFFER_BYTES and not self.upload_id:
+        if self._held.size > BUFFER_BYTES and not self.upload_id:
             self._begin()
-        while self.upload_id and len(self._data) >= PART_BYTES:
+        while self.upload_id and self._held.size >= PART_BYTES:
             self._send(PART_BYTES)
 
     def abort(self) -> None:
         """Give the bytes up."""
-        self._data = bytearray()
+        self._held.clear()
         if not self.upload_id:
             self._unmark()
             return
@@ -136,15 +137,14 @@ class RemoteWriter:
             return  # the note stays: the sweep tries again
         self._unmark()
 
-    def take(self) -> bytes:
+    def take(self) -> list[bytearray]:
         """The whole body, when it did not become an upload."""
-        data, self._data = bytes(self._data), bytearray()
-        return data
+        return self._held.take()
 
     def finish(self, conditions: dict[str, str]) -> dict[str, Any]:
         """Make the object of the parts. Returns: boto3's output of CompleteMultipartUpload. Raises: S3Error."""
-        if self._data:
-            self._send(len(self._data))
+        if self._held.size:
+            self._send(self._held.size)
         while self._flying:
             self._land()
         return self._base.call(
@@ -190,8 +190,7 @@ class RemoteWriter:
         """Let the next *size* bytes go up as a part."""
         while len(self._flying) >= PARTS_IN_FLIGHT:
             self._land()
-        body = bytes(memoryview(self._data)[:size])
-        del self._data[:size]
+        body = self._held.take(size)
         number = len(self._parts) + len(self._flying) + 1
         call = self._base.pools.bodies.submit(
             self._base.call,
@@ -239,7 +238,7 @@ class RemoteWriting(RemoteListing):
             return self.written(bucket, key, made, facts=facts, meta=meta)
         mark = "" if conditions == NO_CONDITIONS else secrets.token_hex(8)
         params, meta = _in_one_put(body.take(), meta, facts, mark)
-        facts = msgspec.structs.replace(facts, stored_size=len(params["Body"]))
+        facts = msgspec.structs.replace(facts, stored_size=sum(map(len, params["Body"])))
         params |= {"Bucket": bucket, "Key": key}
         made = self.conditional(bucket, key, conditions, mark, lambda when: self.call("PutObject", **params, **when))
         return self.written(bucket, key, made, facts=facts, meta=meta)
@@ -345,10 +344,13 @@ def check_writable(key: str) -> None:
         raise InvalidArgument("This key is reserved", ArgumentName="key")
 
 
-def _in_one_put(data: bytes, meta: ObjectMeta, facts: Facts, mark: str) -> tuple[dict[str, Any], ObjectMeta]:
+def _in_one_put(
+    pieces: list[bytearray], meta: ObjectMeta, facts: Facts, mark: str
+) -> tuple[dict[str, Any], ObjectMeta]:
     """Parameters of the PutObject that stores a small body, and its metadata as stored. Raises: MetadataTooLarge."""
     if stored_meta.fits(meta, facts, mark=mark):
-        return stored_meta.parameters(meta, facts, mark=mark) | {"Body": data}, meta
+        return stored_meta.parameters(meta, facts, mark=mark) | {"Body": pieces}, meta
+    data = b"".join(pieces)
     body, described = with_trailer(data, facts, meta)
     try:
         params = stored_meta.parameters(described, msgspec.structs.replace(facts, stored_size=len(body)), mark=mark)
@@ -356,7 +358,7 @@ def _in_one_put(data: bytes, meta: ObjectMeta, facts: Facts, mark: str) -> tuple
         body, described = as_plain(data, meta)
         params = stored_meta.parameters(described, plain=True)
         params |= {f"Checksum{name}": value for name, value in meta.checksums.items()}
-    return params | {"Body": body}, described
+    return params | {"Body": [body]}, described
 
 
 def as_plain(data: bytes, meta: ObjectMeta) -> tuple[bytes, ObjectMeta]:

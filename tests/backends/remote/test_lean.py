@@ -96,7 +96,10 @@ def test_answers_have_boto3s_shape() -> None:
     ("raw", "expected"),
     [
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"abcde"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;x=y\r\nabcde\r\n0\r\nx-t: 1\r\n\r\n", b"abcde"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + answer(body=b"abcde"), b"abcde"),
+        (answer(body=b"abcde", x_long="y" * 40_000), b"abcde"),
+        (answer(body=b"abcde" * 100_000), b"abcde" * 100_000),
         (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabcde", b"abcde"),
         (b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nabcde", b"abcde"),
         (b"HTTP/1.1 200 OK\ncontent-length: 5\n\nabcde", b"abcde"),
@@ -126,9 +129,30 @@ def test_connections_are_used_again() -> None:
     assert [0, 0, 0, 1, 2] == [request.connection for request in server.seen]
 
 
-def test_a_cut_body_is_an_error() -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_what_follows_an_answer_is_not_the_next_one(tls: bool) -> None:
+    """A server that says more than it announced is asked over another connection."""
+    more = answer(body=b"abc") + answer(404)
+    with raw_server([more, THERE], tls=tls) as server:
+        upstream, _ = upstream_of(server, verify=str(CA))
+        body = upstream.call("GetObject", Bucket="b-1", Key="k")["Body"].read()
+        etag = upstream.call("HeadObject", Bucket="b-1", Key="k")["ETag"]
+        upstream.close()
+    assert (b"abc", '"e"', [0, 1]) == (body, etag, [request.connection for request in server.seen])
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\nx: connection: close\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx: connection: close\r\n\r\n9\r\nshort",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx: connection: close\r\n\r\n5\r\nshort\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx: connection: close\r\n\r\n5\r\nshort\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx: connection: close\r\n\r\n5\r\nshorter\r\n0\r\n\r\n",
+    ],
+)
+def test_a_cut_body_is_an_error(cut: bytes) -> None:
     """And its connection is not used again."""
-    cut = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\nx: connection: close\r\n\r\nshort"
     with raw_server([cut, THERE]) as server:
         upstream, _ = upstream_of(server)
         body = upstream.call("GetObject", Bucket="b-1", Key="k")["Body"]

@@ -8,6 +8,7 @@ from tests.live.test_large import (
     test_five_gib_by_multipart,
     test_five_gib_by_single_put,
     test_memory_of_a_long_upload,
+    test_memory_of_parts_at_once,
     test_ratio_of_plain_aws_cp,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "test_five_gib_by_multipart",
     "test_five_gib_by_single_put",
     "test_memory_of_a_long_upload",
+    "test_memory_of_parts_at_once",
     "test_ratio_of_plain_aws_cp",
 ]
