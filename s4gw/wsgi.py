@@ -54,6 +54,7 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
     metrics = Metrics()
     backend: Backend
     upstream: Delegate | None = None
+    regularly: tuple[Callable[[], None], ...] = ()
     if settings.endpoint_url is None:
         backend = EmbeddedBackend(
             settings.data_dir,
@@ -64,7 +65,7 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
         )
         metrics.collectors.append(StoreCollector(partial(upkeeping.stats, settings.data_dir)))
     else:
-        backend, upstream = _upstream(settings, settings.endpoint_url, access, metrics)
+        backend, upstream, regularly = _upstream(settings, settings.endpoint_url, access, metrics)
     return Services(
         settings=settings,
         backend=backend,
@@ -85,11 +86,17 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
         ),
         metrics=metrics,
         upstream=upstream,
+        regularly=regularly,
     )
 
 
-def _upstream(settings: Settings, endpoint_url: str, access: Access, metrics: Metrics) -> tuple[Backend, Delegate]:
-    """The backend in front of an upstream, and the way past it. Nothing is asked before the first request."""
+def _upstream(
+    settings: Settings, endpoint_url: str, access: Access, metrics: Metrics
+) -> tuple[Backend, Delegate, tuple[Callable[[], None], ...]]:
+    """The backend in front of an upstream, the way past it, and what it wants done regularly.
+
+    Nothing is asked before the first request.
+    """
     # Late: boto3 takes 0.2 s to load, which a gateway on its own disk need not spend.
     from s4gw.backends import remote
 
@@ -116,14 +123,17 @@ def _upstream(settings: Settings, endpoint_url: str, access: Access, metrics: Me
 
     reached = upstream_settings(settings, endpoint_url)
     upstream = remote.Upstream(reached, observer=answered, breaker=remote.Breaker(changed=refusing))
+    catalogue = remote.Catalogue(settings.data_dir / CATALOGUE)
     backend = remote.RemoteBackend(
         upstream,
         owner=access.owner_id,
         region=settings.region,
-        catalogue=remote.Catalogue(settings.data_dir / CATALOGUE),
+        catalogue=catalogue,
         listing_mode=settings.listing,
     )
-    return backend, remote.Delegate(upstream, backend.buckets)
+    # In the other modes a listing shows what the catalogue does not know as it is stored: own writes must not wait.
+    regularly = (catalogue.tick,) if settings.listing == "exact" else ()
+    return backend, remote.Delegate(upstream, backend.buckets), regularly
 
 
 def upstream_settings(settings: Settings, endpoint_url: str) -> remote.UpstreamSettings:

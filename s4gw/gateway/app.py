@@ -40,6 +40,8 @@ class Application(falcon.App[S3Request, falcon.Response]):
         """Our worker calls this ten times a second, which lets metrics be published by it."""
         self.services.metrics.deferred = True
         self.services.metrics.publish()
+        for work in self.services.regularly:
+            work()
 
 
 def create_app(

@@ -77,6 +77,8 @@ class Services:
     metrics: Metrics
     upstream: Delegate | None = None
     """Where another S3 service keeps the objects; None: the gateway itself does."""
+    regularly: tuple[Callable[[], None], ...] = ()
+    """What is to be done ten times a second, in milliseconds."""
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
     ids: Callable[[], str] = field(default_factory=lambda: request_ids(os.urandom(8)))

@@ -6,6 +6,7 @@ caller's to say. Writers take times as aware `datetime` or as integer millisecon
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_tz
@@ -70,8 +71,21 @@ def http_date(value: datetime | int) -> str:
     return f"{_http_day(days)} {_MINUTE_OF_DAY[minutes]}:{_TWO[seconds]} GMT"
 
 
+_HTTP_DATE: Final = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+_MONTH_NUMBERS: Final = {name: number for number, name in enumerate(_MONTHS, 1)}
+
+
 def parse_http_date(text: str) -> datetime | None:
     """Read a date in any form of RFC 9110, section 5.6.7; None when it is none, which HTTP wants ignored."""
+    found = _HTTP_DATE.fullmatch(text)
+    if found is not None:  # PERF: as every server writes it, and a tenth of the time
+        day, month, year, hour, minute, second = found.groups()
+        try:
+            return datetime(int(year), _MONTH_NUMBERS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+        except (KeyError, ValueError):
+            return None
     fields = parsedate_tz(text)
     if fields is None:
         return None

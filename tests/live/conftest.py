@@ -11,7 +11,10 @@ from typing import Any, Final
 import pytest
 
 from tests.live import gateway as live
+from tests.live import upstreams
+from tests.live.fault_proxy import FaultProxy, proxied
 from tests.live.gateway import ALT, Gateway
+from tests.live.upstreams import Upstream
 
 COMMAND_S_MAX: Final = 100
 _numbers = itertools.count(1)
@@ -34,6 +37,20 @@ def s3(gateway: Gateway) -> Any:
 def alt_s3(gateway: Gateway) -> Any:
     """boto3 as the other user."""
     return gateway.client(ALT)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
+    """A second gateway, as an upstream; it stores what it gets, so that its disk shows what the first one sent."""
+    with upstreams.s4gw(tmp_path_factory.mktemp("store") / "up", "--codec", "passthrough") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(store: Upstream) -> Iterator[FaultProxy]:
+    """What stands between a gateway and that upstream."""
+    with proxied(store.url) as between:
+        yield between
 
 
 @pytest.fixture

@@ -29,20 +29,6 @@ PARTED: Final = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
-    """The upstream itself."""
-    with upstreams.s4gw(tmp_path_factory.mktemp("store") / "up", "--codec", "passthrough") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(store: Upstream) -> Iterator[FaultProxy]:
-    """What stands between gateway and upstream."""
-    with proxied(store.url) as between:
-        yield between
-
-
-@pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory, proxy: FaultProxy) -> Iterator[Gateway]:
     """The gateway, with one worker, so that its caches and its breaker are one."""
     through = Upstream("proxy", proxy.url)

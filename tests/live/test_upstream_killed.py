@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s4gw.backends import remote
 from s4gw.backends.remote.sweep import Ages, sweep
 from tests.live import upstreams
-from tests.live.fault_proxy import Fault, FaultProxy, proxied
+from tests.live.fault_proxy import Fault, FaultProxy
 from tests.live.gateway import Gateway, wait_until
 from tests.live.upstreams import Upstream
 
@@ -28,18 +28,6 @@ OLD: Final = b"what was there before\n" * 1000
 SMALL: Final = b"what comes instead\n" * 1000
 LARGE: Final = os.urandom(21 * MIB)
 SOURCE: Final = b"what is copied\n" * 5000
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
-    with upstreams.s4gw(tmp_path_factory.mktemp("store") / "up", "--codec", "passthrough") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(store: Upstream) -> Iterator[FaultProxy]:
-    with proxied(store.url) as between:
-        yield between
 
 
 @pytest.fixture(scope="module")

@@ -20,26 +20,12 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.live import datasets, upstreams
-from tests.live.fault_proxy import FaultProxy, proxied
+from tests.live.fault_proxy import FaultProxy
 from tests.live.gateway import MAIN, REGION, Gateway, wait_until
 from tests.live.upstreams import Upstream
 
 MIB: Final = 1024**2
 PARTED: Final = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB)
-PLAIN: Final = ("--workers", "1", "--codec", "passthrough")
-"""The second gateway stores what it gets, so that its disk shows what the first one sent."""
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
-    with upstreams.s4gw(tmp_path_factory.mktemp("store") / "up", *PLAIN) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(store: Upstream) -> Iterator[FaultProxy]:
-    with proxied(store.url) as between:
-        yield between
 
 
 @pytest.fixture(scope="module")

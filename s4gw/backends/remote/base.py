@@ -17,6 +17,7 @@ import msgspec
 
 from s4gw.backends.base import (
     NULL_VERSION,
+    Conditions,
     ObjectMeta,
     StoredObject,
 )
@@ -309,6 +310,28 @@ class RemoteBase:
         except NoSuchKey:
             return None
         return data
+
+
+def upstream_condition(key: str, conditions: Conditions, current: StoredObject | None) -> dict[str, str]:
+    """The condition under which a write goes up so that the client's, which speak of originals, hold.
+
+    Args:
+        key: What is written.
+        conditions: One at least.
+        current: What stands under the key; None or a delete marker: nothing.
+
+    Raises: NoSuchKey, PreconditionFailed, when they do not hold now.
+    """
+    match, none_match = conditions.if_match, conditions.if_none_match
+    if current is None or not isinstance(current.body, Handle):
+        if match is not None:
+            raise NoSuchKey(Key=key)
+        return {"IfNoneMatch": "*"}
+    if match is not None and match not in ("*", current.etag):
+        raise PreconditionFailed(Condition="If-Match")
+    if none_match is not None and none_match in ("*", current.etag):
+        raise PreconditionFailed(Condition="If-None-Match")
+    return {"IfMatch": f'"{current.body.etag}"'}
 
 
 SIDECAR_BYTES_MAX: Final = 64 * 1024 * 1024

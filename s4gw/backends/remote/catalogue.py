@@ -5,7 +5,8 @@ the listing shows the stored size and the time that the row was made from; so an
 old row, and rows need no invalidation. Objects that are what they seem have a row too, so that nobody asks twice.
 
 It is a cache: bounded, the oldest rows go first; a damaged or missing file is made anew, and a busy one is passed over.
-Worker processes share the file, each thread of each has a connection of its own.
+Worker processes share the file, each thread of each has a connection of its own. What single requests learn may wait
+for the next `tick`: a transaction costs as much as signing a request, and only one process writes at a time.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _EVICT_EVERY: Final = 512
 """Rows written by a thread between looks at the bound."""
 _LOOKED_UP_MAX: Final = 1000
 """Ids in one query: a page of S3."""
+_WAITING_MAX: Final = 1000
+"""Facts that wait to be written together."""
 
 _CREATE: Final = """
     CREATE TABLE IF NOT EXISTS object (
@@ -82,9 +85,13 @@ class Catalogue:
         self._path = Path(path)
         self._rows_max = rows_max
         self._mine = threading.local()
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[str, str, str], tuple[Seen, Told]] = {}
+        self._ticks = False
 
     def look_up(self, bucket: str, seen: Sequence[Seen]) -> list[Told | None]:
         """Give what is known of each object; None where nothing is, or where it has changed since."""
+        self._write_waiting()
         found: dict[bytes, tuple[int, int, bytes]] = {}
         ids = [_id_of(bucket, one) for one in seen]
         for start in range(0, len(ids), _LOOKED_UP_MAX):
@@ -104,8 +111,39 @@ class Catalogue:
         if rows:
             self._write(rows)
 
+    def note(self, bucket: str, seen: Seen, told: Told) -> None:
+        """Write down what a request has learnt: at once, or soon where somebody calls `tick`."""
+        if not self._ticks:
+            self.remember(bucket, [(seen, told)])
+            return
+        with self._lock:
+            self._waiting[bucket, seen.key, seen.etag] = (seen, told)
+            full = len(self._waiting) >= _WAITING_MAX
+        if full:
+            self._write_waiting()
+
+    def tick(self) -> None:
+        """Write what waits. Once this was called, it is called several times a second."""
+        self._ticks = True
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        if not self._waiting:
+            return
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        of_bucket: dict[str, list[tuple[Seen, Told]]] = {}
+        for (bucket, _, _), known in waiting.items():
+            of_bucket.setdefault(bucket, []).append(known)
+        for bucket, known_of in of_bucket.items():
+            self.remember(bucket, known_of)
+
     def close(self) -> None:
-        """Close this thread's connection."""
+        """Write what waits, and close this thread's connection."""
+        self._write_waiting()
+        self._close()
+
+    def _close(self) -> None:
         connection = self._mine.__dict__.pop("connection", None)
         if connection is not None:
             connection.close()
@@ -166,7 +204,7 @@ class Catalogue:
 
     def _give_up(self, error: apsw.Error) -> None:
         """Whatever is wrong with a cache, requests go on; a damaged file is removed and made anew by the next."""
-        self.close()
+        self._close()
         if isinstance(error, _DAMAGED):
             for end in ("", "-wal", "-shm"):
                 Path(f"{self._path}{end}").unlink(missing_ok=True)

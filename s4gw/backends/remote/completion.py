@@ -18,10 +18,11 @@ from typing import Any, Final
 
 import msgspec
 
-from s4gw.backends.base import NULL_VERSION, Conditions, ObjectMeta, StoredObject
+from s4gw.backends.base import NO_CONDITIONS, NULL_VERSION, Conditions, ObjectMeta, StoredObject
 from s4gw.backends.bodies import ObjectChanged
 from s4gw.backends.remote import staging, stored_meta
 from s4gw.backends.remote.assembly import Assembly, CannotCopyParts, Pieces, read_whole
+from s4gw.backends.remote.base import upstream_condition
 from s4gw.backends.remote.compose import PLAN_VERSION, S3_LIMITS, Limits, PlannedPart, plan_parts
 from s4gw.backends.remote.staging import Done, Intent, StagedPart
 from s4gw.backends.remote.uploads import RemoteUploads, StagedObjects, now_ms
@@ -137,20 +138,13 @@ class RemoteCompletion(RemoteUploads):
 
         Raises: NoSuchKey, PreconditionFailed.
         """
-        match, none_match = work.conditions.if_match, work.conditions.if_none_match
-        if match is None and none_match is None:
+        if work.conditions == NO_CONDITIONS:
             return {}
-        if standing is None:
-            if match is not None:
-                raise NoSuchKey(Key=work.key)
-            return {"IfNoneMatch": "*"}
-        size = int(standing.get("ContentLength") or 0)
-        current = self.found(work.bucket, work.key, None, standing, size)
-        if match is not None and match not in ("*", current.etag):
-            raise PreconditionFailed(Condition="If-Match")
-        if none_match is not None and none_match in ("*", current.etag):
-            raise PreconditionFailed(Condition="If-None-Match")
-        return {"IfMatch": str(standing["ETag"])}
+        current = None
+        if standing is not None:
+            size = int(standing.get("ContentLength") or 0)
+            current = self.found(work.bucket, work.key, None, standing, size)
+        return upstream_condition(work.key, work.conditions, current)
 
     def _put(self, work: Completion, pieces: Pieces, wanted: dict[str, str]) -> Done:
         body = read_whole(self.pools, pieces, [part.stored_size for part in work.parts])

@@ -163,7 +163,7 @@ class RemoteListing(RemoteBase):
             return
         seconds = obj.modified_ms // 1000 if modified_known else 0
         seen = Seen(obj.key, upstream_etag, obj.stored_size, seconds)
-        self.catalogue.remember(bucket, [(seen, _told(obj.size, obj.etag, obj.meta, seen))])
+        self.catalogue.note(bucket, seen, _told(obj.size, obj.etag, obj.meta, seen))
 
     # -- inside ---------------------------------------------------------------------------------------------------
     def _shows(self, bucket: str, entry: Entry) -> bool:

@@ -283,7 +283,7 @@ def read(response: Mapping[str, Any], stored_size: int) -> Stored:
         checksum_type = str(response.get("ChecksumType") or "FULL_OBJECT")
     crc32c = _number(ours, s4.CRC32C)
     meta = ObjectMeta(
-        headers=_system_headers(response, ours),
+        headers=_system_headers(response, ours if escaped else {}),
         metadata=client,
         storage_class=str(response.get("StorageClass") or "STANDARD"),
         checksums=checksums,
@@ -342,6 +342,8 @@ def _system_headers(response: Mapping[str, Any], ours: Mapping[str, str]) -> dic
 def told(response: Mapping[str, Any]) -> dict[str, str]:
     """What an answer tells of the upstream's own doing, as headers for the client."""
     found: dict[str, str] = {}
+    if TOLD.keys().isdisjoint(response):  # PERF: as of most objects
+        return found
     for name, header in TOLD.items():
         value = response.get(name)
         if isinstance(value, datetime):

@@ -31,7 +31,7 @@ from s4gw.backends.base import (
 )
 from s4gw.backends.bodies import Buffer, Writer
 from s4gw.backends.remote import stored_meta
-from s4gw.backends.remote.base import Handle, RemoteBase
+from s4gw.backends.remote.base import Handle, RemoteBase, upstream_condition
 from s4gw.backends.remote.blocks import Blocks
 from s4gw.backends.remote.errors import UpstreamUnavailable
 from s4gw.backends.remote.listing import RemoteListing
@@ -279,24 +279,15 @@ class RemoteWriting(RemoteListing):
 
     def _resolved(self, bucket: str, key: str, conditions: Conditions) -> dict[str, str]:
         """The upstream's condition for the client's. Raises: NoSuchKey, PreconditionFailed."""
-        match, none_match = conditions.if_match, conditions.if_none_match
-        if match is None and none_match is None:
+        if conditions == NO_CONDITIONS:
             return {}
-        if match is None and none_match == "*":
+        if conditions.if_match is None and conditions.if_none_match == "*":
             return {"IfNoneMatch": "*"}
         try:
             current: StoredObject | None = self.look(bucket, key)
         except NoSuchKey:
             current = None
-        if current is None or current.delete_marker or not isinstance(current.body, Handle):
-            if match is not None:
-                raise NoSuchKey(Key=key)
-            return {"IfNoneMatch": "*"}
-        if match is not None and match not in ("*", current.etag):
-            raise PreconditionFailed(Condition="If-Match")
-        if none_match is not None and none_match in ("*", current.etag):
-            raise PreconditionFailed(Condition="If-None-Match")
-        return {"IfMatch": f'"{current.body.etag}"'}
+        return upstream_condition(key, conditions, current)
 
     def _is_ours(self, bucket: str, key: str, mark: str) -> dict[str, Any] | None:
         """The object as a write would answer it, if it is the one with this *mark*."""

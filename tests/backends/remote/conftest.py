@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from s4gw.backends.remote import Upstream
+from s4gw.backends.remote.multipart import RemoteMultipart
 from s4gw.observability import log
-from tests.backends.remote import kit
+from tests.backends.remote import kit, uploads
+from tests.backends.remote_fake import FakeUpstream
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +24,17 @@ def upstream() -> Iterator[Upstream]:
     """An empty gateway of ours as upstream, in this process."""
     log.configure("json", kit.quiet_log())
     yield from kit.own_gateway()
+
+
+@pytest.fixture
+def fake() -> FakeUpstream:
+    """An upstream in memory, with a bucket."""
+    return uploads.empty()
+
+
+@pytest.fixture
+def gateway(fake: FakeUpstream) -> Iterator[RemoteMultipart]:
+    """A gateway in front of it."""
+    made = uploads.another(fake)
+    yield made
+    made.pools.close()

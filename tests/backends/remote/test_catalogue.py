@@ -145,3 +145,29 @@ def test_busy_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [TOLD] == catalogue.look_up("b", [SEEN])
     link.execute("ROLLBACK")
     link.close()
+
+
+def test_what_waits_is_known_here_at_once_and_elsewhere_after_a_tick(catalogue: Catalogue, tmp_path: Path) -> None:
+    elsewhere = Catalogue(tmp_path / "catalogue")
+    catalogue.note("b", Seen("at once", "e", 1, 1), TOLD)
+    catalogue.tick()
+    catalogue.note("b", SEEN, TOLD)
+    catalogue.note("other", SEEN, AS_LISTED)
+    waiting = elsewhere.look_up("b", [SEEN])
+    catalogue.tick()
+    assert ([None], [TOLD], [AS_LISTED]) == (
+        waiting,
+        elsewhere.look_up("b", [SEEN]),
+        elsewhere.look_up("other", [SEEN]),
+    )
+    catalogue.note("b", Seen("new", "e", 1, 1), TOLD)
+    assert [TOLD, TOLD] == catalogue.look_up("b", [Seen("new", "e", 1, 1), Seen("at once", "e", 1, 1)])
+
+
+def test_only_so_much_waits(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WAITING_MAX", 10)
+    catalogue.tick()
+    seen = [Seen(f"{number}", "e", 1, 1) for number in range(25)]
+    for one in seen:
+        catalogue.note("b", one, TOLD)
+    assert 20 == sum(told is not None for told in Catalogue(tmp_path / "catalogue").look_up("b", seen))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -37,18 +37,6 @@ from tests.backends.remote_fake import FakeUpstream
 
 class Died(BaseException):
     """What kill -9 looks like from inside: nothing is cleaned up."""
-
-
-@pytest.fixture
-def fake() -> FakeUpstream:
-    return empty()
-
-
-@pytest.fixture
-def gateway(fake: FakeUpstream) -> Iterator[RemoteMultipart]:
-    made = another(fake)
-    yield made
-    made.pools.close()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from tests.backends.remote.uploads import (
     SMALL,
     TAIL,
     another,
-    empty,
     finish,
     left,
     send,
@@ -29,18 +27,6 @@ from tests.backends.remote.uploads import (
     whole,
 )
 from tests.backends.remote_fake import FakeUpstream
-
-
-@pytest.fixture
-def fake() -> FakeUpstream:
-    return empty()
-
-
-@pytest.fixture
-def gateway(fake: FakeUpstream) -> Iterator[RemoteMultipart]:
-    made = another(fake)
-    yield made
-    made.pools.close()
 
 
 @pytest.mark.parametrize("bodies", [LARGE, SMALL], ids=["large", "small"])
