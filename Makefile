@@ -6,7 +6,7 @@ DATA   ?= data
 SOURCES := s4gw tests conf scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu test-large check format lint types layers live soak soak-store bench bench-store dist clean
+.PHONY: help run test test-gpu test-large check format lint types layers live soak soak-store bench bench-store bench-upstream dist clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -88,6 +88,9 @@ bench-store: $(VENV)/.installed-dev ## a million keys: listings, start, memory; 
 
 bench: $(VENV)/.installed-bench ## against SeaweedFS and rclone on this machine; table and plot in bench-out/
 	$(BIN)/python scripts/soak/bench.py $(BENCH)
+
+bench-upstream: $(VENV)/.installed-dev ## what a range of 64 KiB takes when the upstream is 50 ms away
+	$(BIN)/python -m tests.live.latency
 
 dist: $(VENV)/.installed-dev ## wheel and source archive in dist/
 	$(BIN)/pip wheel -q --no-deps -w dist .
