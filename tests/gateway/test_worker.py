@@ -25,10 +25,10 @@ MIB = 1024 * 1024
 class Server:
     """One gunicorn with one worker of two threads."""
 
-    def __init__(self, worker_class: str) -> None:
+    def __init__(self, worker_class: str, *flags: str) -> None:
         command = [sys.executable, "-m", "gunicorn", "tests.gateway.echo:app", "--no-control-socket"]
         command += ["--bind", "127.0.0.1:0", "--worker-class", worker_class, "--threads", "2", "--keep-alive", "75"]
-        command += ["--header-map", "dangerous"]
+        command += ["--header-map", "dangerous", *flags]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -322,6 +322,22 @@ def test_clients_that_stop_half_way_do_not_keep_others_from_being_served(ours: S
     client.close()
     for sock in slow:
         sock.close()
+
+
+def test_idle_connections_make_room_for_others() -> None:
+    """A worker that has all the connections it may have closes those that are idle, and those stuck in a header."""
+    server = Server(OURS, "--worker-connections", "12")
+    idle = [server.connect() for _ in range(24)]
+    for sock in idle[::2]:
+        sock.sendall(b"GET /target HTTP/1.1\r\n")
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
+    client.request("GET", "/target")
+    answer = client.getresponse().read()
+    client.close()
+    for sock in idle:
+        sock.close()
+    server.stop()
+    assert answer == b"/target "
 
 
 def test_a_header_may_come_in_pieces(ours: Server) -> None:
