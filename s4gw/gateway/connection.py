@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import errno
 import os
 import select
 import socket
@@ -26,6 +27,9 @@ CLOSE_WAIT_S: Final = 0.05
 CLOSE_STEP_BYTES: Final = 256 * 1024
 JOIN_BYTES_MAX: Final = 64 * 1024
 """Up to this size header and body are joined for TLS, which has no gathering write."""
+
+NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What keeps a connection from being accepted until others have been closed."""
 
 SERVER_NAME: Final = "S4GW"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -13,6 +13,7 @@ import dataclasses
 import errno
 import fcntl
 import os
+import resource
 import runpy
 import socket
 from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ METRICS_DIR: Final = "metrics"
 GPU_LOCKS: Final = "gpu.lanes"
 LOCK_FILE: Final = "gateway.lock"
 PRIVATE: Final = 0o700
+FILES_WANTED: Final = 65536
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "workers": default_workers(),
@@ -248,6 +250,14 @@ def prepare(settings: Settings) -> int:
     return lock
 
 
+def raise_file_limit() -> None:
+    """Take the descriptors that this process may have: shells give out 1024, which is one worker's connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def check_addresses(settings: Settings) -> None:
     """Find out whether the listeners can be bound, before a key is made that nobody would see.
 
@@ -304,6 +314,7 @@ def serve(settings: Settings, make_app: MakeApp, started: Started) -> int:
     Returns: exit status. Raises: SettingsError.
     """
     log.configure(settings.log_format)
+    raise_file_limit()
     if missing := worker.internals_missing():
         log.get_logger().warning("gunicorn has changed; serving with its own worker, slower", missing=missing)
     try:

@@ -76,6 +76,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         super().__init__(*args, **kwargs)
         self.cfg: Any
         self._awaited: set[Any] = set()
+        self._no_room = False
         self._outstanding = 0  # connections handed to the pool, counted by the main thread alone
         self._nudge = -1
         self._yields = 0
@@ -99,10 +100,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     # -- main thread -----------------------------------------------------------------------------------------------
     def accept(self, listener: Any) -> None:
-        """Take a connection and wait for its first byte in the poller: silent clients must not hold threads.
-
-        A worker with more connections than another leaves it to that one, for `YIELD_MAX` moments at most.
-        """
+        """Take a connection, or leave it to a worker with fewer, and wait for its first byte without a thread."""
         if self._yields < YIELD_MAX and self._has_more():
             self._yields += 1
             time.sleep(YIELD_S)
@@ -111,6 +109,12 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         try:
             sock, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in connection.NO_ROOM:
+                raise
+            self._no_room = True  # for a descriptor: room is made in the next tick
+            time.sleep(TICK_S / 10)
             return
         self._count(1)
         conn = gthread.TConn(self.cfg, sock, client, listener.getsockname())
@@ -171,7 +175,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
     def _expire(self, now: float) -> None:
         """Drop connections that were awaited for long enough, and idle ones when there is no room for more."""
-        full = self.nr_conns >= self.worker_connections
+        full, self._no_room = self._no_room or self.nr_conns >= self.worker_connections, False
         hurry = parsing.HEADER_S - HURRY_S if full or not self.alive else 0
         for conn in [conn for conn in self._awaited if _deadline(conn) - hurry <= now]:
             self.poller.unregister(conn.sock)

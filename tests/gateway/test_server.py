@@ -151,6 +151,14 @@ def test_workers_are_spread_over_cores_where_there_are_enough(
     assert first.s4_core == replacement.s4_core
 
 
+def test_the_limit_of_descriptors_is_raised_as_far_as_allowed() -> None:
+    """Shells start programs with 1024, of which a worker's connections alone may take 1000."""
+    code = "import resource as r; from s4gw.gateway import server; r.setrlimit(r.RLIMIT_NOFILE, (64, 2000));"
+    code += "server.raise_file_limit(); print(r.getrlimit(r.RLIMIT_NOFILE))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert found == "(2000, 2000)\n"
+
+
 def test_the_allocator_is_tuned_where_it_is_glibcs() -> None:
     """Every value is taken, or nothing is tried."""
     libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -338,6 +339,20 @@ def test_idle_connections_make_room_for_others() -> None:
         sock.close()
     server.stop()
     assert answer == b"/target "
+
+
+def test_a_worker_that_runs_out_of_descriptors_lives_on() -> None:
+    """It closes idle connections instead of dying with all that it serves."""
+    server = Server(OURS)
+    request = b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    pid = exchange(server, request).rpartition(b"\n")[2]
+    resource.prlimit(int(pid), resource.RLIMIT_NOFILE, (40, 40))
+    idle = [server.connect() for _ in range(60)]
+    answer = exchange(server, request)
+    for sock in idle:
+        sock.close()
+    server.stop()
+    assert pid == answer.rpartition(b"\n")[2]
 
 
 def test_a_header_may_come_in_pieces(ours: Server) -> None:
