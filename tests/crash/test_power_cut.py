@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from s4gw.backends import EmbeddedBackend
 from s4gw.store.rebuild import rebuild_index
 from tests.crash.kit import check, make_bucket, put
-from tests.store.kit import contents
+from tests.store.kit import contents, memory_dir
 
 COMMITS = 6
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """The images are judged by what they hold: a real disk's flushes only cost time."""
+    with memory_dir() as place:
+        yield place
 
 
 def copy_index(source: Path, target: Path) -> None:

@@ -275,8 +275,9 @@ def test_operations_without_a_resource_are_not_implemented() -> None:
     assert (501, True) == (answer.status, "<Code>NotImplemented</Code>" in answer.text)
 
 
-def test_no_operation_is_reached_without_authentication_and_authorization() -> None:
-    """By construction: each resource answers behind both, whatever the operation."""
+@pytest.mark.parametrize("form", [{}, {"content-type": "multipart/form-data; boundary=x"}], ids=["plain", "form"])
+def test_no_operation_is_reached_without_authentication_and_authorization(form: dict[str, str]) -> None:
+    """By construction: each resource answers behind both, whatever the operation and whatever the body claims to be."""
     calls: list[str] = []
 
     class Refuse(AllowAll):
@@ -295,7 +296,7 @@ def test_no_operation_is_reached_without_authentication_and_authorization() -> N
         path = {"service": "/", "bucket": "/bucket", "key": "/bucket/key"}[scope.value]
         query = "&".join([marker] * bool(marker) + [f"{name}={value}" for name, value in row.query])
         headers = {} if row.header is None else {row.header[0]: row.header[1] or "bucket/key"}
-        call(app, method, f"{path}?{query}", headers)
+        call(app, method, f"{path}?{query}", headers | form)
     assert len(operation.TABLE) == len(calls)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,21 @@ from s4gw.store.snapshot import tables
 
 BUCKET = "b"
 _NONCES = itertools.count(1)
+
+
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES_MIN = 512 * 1024**2
+
+
+@contextmanager
+def memory_dir() -> Iterator[Path]:
+    """A directory whose flushes cost nothing, where the system has room for one.
+
+    For tests that commit hundreds of times and ask what is written, never whether it was flushed.
+    """
+    usable = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES_MIN
+    with tempfile.TemporaryDirectory(prefix="s4gw-test-", dir=_MEMORY if usable else None) as place:
+        yield Path(place)
 
 
 def nonce() -> bytes:

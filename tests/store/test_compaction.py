@@ -14,7 +14,7 @@ from s4gw.store.rebuild import rebuild_index
 from s4gw.store.upkeep import Pace, upkeep
 from s4gw.store.usage import FULL, ROUTINE, Policy
 from s4gw.store.walk import Found, Walk
-from tests.store.kit import BUCKET, all_rows, check_references, delete, get, make_bucket, put
+from tests.store.kit import BUCKET, all_rows, check_references, delete, get, make_bucket, memory_dir, put
 from tests.store.upkeep_kit import (
     ALL,
     SNAPSHOT,
@@ -93,9 +93,14 @@ def test_nothing_goes_within_the_grace(tmp_path: Path) -> None:
     assert len(result.volumes) > 1
 
 
-def test_stopped_at_any_step_a_run_can_be_repeated(tmp_path: Path) -> None:
+def test_stopped_at_any_step_a_run_can_be_repeated() -> None:
     """Like a killed process: what it did is kept or undone, the next run ends the work, nothing alive is lost."""
-    data_dir = tmp_path / "data"
+    with memory_dir() as place:
+        stop_at_each_step(place / "data")
+
+
+def stop_at_each_step(data_dir: Path) -> None:
+    """One step later each time."""
     store = open_store(data_dir)
     make_bucket(store)
     stored = fill(store, 60)

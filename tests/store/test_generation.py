@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from s4gw.backends.embedded import EmbeddedBackend
 from s4gw.s3.errors import NoSuchKey
 from s4gw.store import committer, generation, ops
 from s4gw.store.generation import Generations
+from tests.store.kit import memory_dir
 
 
 def test_a_reader_sees_each_change_and_no_other(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ KEYS = ("a", "b", "c")
 )
 def test_a_remembered_object_is_never_older_than_the_last_answer(steps: list[tuple[str, str]]) -> None:
     """Another process's view of a key equals the index after every operation."""
-    with tempfile.TemporaryDirectory() as folder:
+    with memory_dir() as folder:
         writer = EmbeddedBackend(folder, in_process=True)
         writer.create_bucket(BucketInfo(name="bucket", owner="o", created_ms=0))
         reader = EmbeddedBackend(folder, read_only=True)

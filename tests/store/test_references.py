@@ -11,7 +11,7 @@ from s4gw.store import Refused, Store, ops
 from s4gw.store.ops import Operation, version_id
 from s4gw.store.rebuild import rebuild_index
 from s4gw.store.usage import Policy
-from tests.store.kit import BUCKET, all_rows, check_references, contents, make_bucket, nonce
+from tests.store.kit import BUCKET, all_rows, check_references, contents, make_bucket, memory_dir, nonce
 from tests.store.upkeep_kit import ALL, SNAPSHOT, agree, compact
 
 KEYS = st.sampled_from([b"a", b"b", b"c"])
@@ -110,9 +110,14 @@ class Play:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(STEPS, min_size=5, max_size=30))
 def test_counts_hold_and_the_volumes_are_the_truth(
-    tmp_path_factory: object, steps: list[tuple[str, object, object]]
+    steps: list[tuple[str, object, object]],
 ) -> None:
-    data_dir = Path(tmp_path_factory.mktemp("play")) / "data"  # type: ignore[attr-defined] # pytest's own type is private
+    with memory_dir() as place:
+        play_and_rebuild(place / "data", steps)
+
+
+def play_and_rebuild(data_dir: Path, steps: list[tuple[str, object, object]]) -> None:
+    """Carry the steps out, and compare."""
     store = Store(data_dir, in_process=True, volume_bytes=300_000)
     make_bucket(store)
     play = Play(store)

@@ -1,8 +1,6 @@
 """What went wrong in another store of this kind, trap by trap: each lost, resurrected or leaked something there.
 
-Elsewhere: an unreadable record during compaction and a commit that never was (`test_compaction`), uploads and sleeping
-writers beside compaction (`test_upkeep`), equal bytes and garbage collection (`test_dedup`), power cuts between a copy
-and its switch (`tests/crash`), locks on every path (`test_locks`), expiry of abandoned uploads (lifecycle).
+`test_trap_list` says which trap is which test, here and elsewhere.
 """
 
 from __future__ import annotations
@@ -345,6 +343,47 @@ def test_k_plans_read_no_volume(store: Store) -> None:
         patch.setattr("s4gw.store.walk.Walk.__init__", None)
         assert upkeeping.plan(store, ALL, grace_s=0).volumes is not None
     store.close()
+
+
+def test_l_the_last_page_costs_what_the_first_does(store: Store) -> None:
+    """There each page of a listing began at the first key again."""
+    names = [b"%05d" % number for number in range(3000)]
+    store.submit_all([(ops.Put(BUCKET, name, [], 0, "e", b"m", b"f", nonce()), None) for name in names])
+    steps = 0
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    def page(after: bytes) -> int:
+        nonlocal steps
+        steps = 0
+        rows, _ = store.index.list_current(BUCKET, prefix=b"", delimiter=b"", after=after, limit=100)
+        assert 100 == len(rows)
+        return steps
+
+    page(b"")
+    store.index._connection.set_progress_handler(count, 10)
+    first, last = page(b""), page(b"02899")
+    store.close()
+    assert 0 < last <= 1.2 * first
+
+
+def test_m_a_read_reads_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a GET read all of an object to check it, and then again to send it."""
+    put(store, "k", os.urandom(3_000_000))
+    pread, sizes = os.pread, list[int]()
+
+    def counting(descriptor: int, size: int, offset: int) -> bytes:
+        sizes.append(size)
+        return pread(descriptor, size, offset)
+
+    get(store, "k")  # opens the volume
+    monkeypatch.setattr(os, "pread", counting)
+    get(store, "k")
+    store.close()
+    assert 3_000_000 <= sum(sizes) < 3_001_000
 
 
 def test_n_keys_have_no_reserved_characters(store: Store) -> None:
