@@ -11,7 +11,6 @@ around frames, or need a dictionary that lies beside them in the bucket.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -39,6 +38,7 @@ from s4gw.codec import (
     stream_raw,
 )
 from s4gw.codec.frame import parse_padding_header
+from s4gw.objects.crowd import Crowd
 from s4gw.objects.dictionaries import Dictionaries, DictionaryOf
 from s4gw.objects.errors import DamagedObject
 from s4gw.objects.layout import LayoutCache
@@ -64,29 +64,6 @@ class Decoder(Protocol):
 
     def decode(self, header: FrameHeader, payload: memoryview, /) -> bytes:
         """Give the original, checked. Raises: CodecUnavailable, other CodecErrors."""
-
-
-class Crowd:
-    """Counts the bodies that a process reads at this moment; a context manager around each of them."""
-
-    __slots__ = ("_lock", "_size")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._size = 0
-
-    @property
-    def alone(self) -> bool:
-        """No more than one is being read."""
-        return self._size <= 1
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._size += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._size -= 1
 
 
 @dataclass(frozen=True, slots=True)

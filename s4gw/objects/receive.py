@@ -1,8 +1,9 @@
 """Squishing a body on its way in: read, hash, choose a codec, compress and append, overlapped.
 
-A body of one frame is handled where it is, without a thread switch. A longer one runs as a pipeline: while frame n+1
-is read from the socket, frame n is hashed and compressed by the pool, and frames leave in order. At most
-`FRAMES_IN_FLIGHT` frames of original bytes exist per request, whatever the size of the body.
+A body of one frame is handled where it is, without a thread switch. A longer one that is alone runs as a pipeline:
+while frame n+1 is read from the socket, frame n is hashed and compressed by the pool, and frames leave in order. Beside
+others (`s4gw.objects.crowd`) each frame is done with before the next one is read. At most `FRAMES_IN_FLIGHT` frames of
+original bytes exist per request, whatever the size of the body.
 
 Raw or framed: a body of a single frame that does not shrink is stored as it is; everything else is S4F2 frames.
 Longer incompressible bodies keep their frames (28 bytes per MiB), since those carry the checksum and the index that
@@ -15,10 +16,11 @@ belongs to the next frame is copied: a quarter of it on average, 18 us. Elsewher
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from typing import Final, Protocol
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -38,6 +40,7 @@ from s4gw.codec import (
     encode_frame,
 )
 from s4gw.objects.buffers import BufferPool
+from s4gw.objects.crowd import Crowd
 from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary
 from s4gw.objects.digests import DigestPlan, Digests
 
@@ -47,6 +50,9 @@ CUT_RATIO_MAX: Final = 64
 takes next to nothing saves nothing. At this ratio they cost about 1 %."""
 _WITH_DICTIONARY: Final = Choice(CodecId.CPU_ZSTD_DICT, LEVEL_DEFAULT[CodecId.CPU_ZSTD_DICT])
 INLINE_HASH_BYTES: Final = 256 * 1024  # below, a thread switch costs more than the MD5 beside the compressor saves
+
+
+_Result = TypeVar("_Result")
 
 
 class Source(Protocol):
@@ -132,12 +138,21 @@ class Squisher:
     buffers: BufferPool
     encoder: Encoder | None = None
     """None: the pool encodes."""
+    crowd: Crowd = field(default_factory=Crowd)
+
+    def submit(self, function: Callable[..., _Result], /, *arguments: Any) -> Future[_Result]:
+        """Begin some work of a long body: in the pool, or here and now where there are others."""
+        if self.crowd.alone:
+            return self.pool.submit(function, *arguments)
+        done: Future[_Result] = Future()
+        done.set_result(function(*arguments))
+        return done
 
     def encode(self, data: memoryview, choice: Choice) -> Future[EncodedFrame]:
         """Begin to encode a frame of a long body."""
         if self.encoder is not None:
             return self.encoder.submit(data, choice)
-        return self.pool.submit(encode_frame, data, choice)
+        return self.submit(encode_frame, data, choice)
 
     def encode_here(self, data: memoryview, choice: Choice) -> EncodedFrame:
         """Encode the only frame of a body; a small one without a thread switch."""
@@ -177,13 +192,15 @@ class Squisher:
         if size < room or source.length == size:
             view.release()
             try:
-                return self._receive_one(
-                    source, writer, plan, buffer, size, raw_allowed=raw_allowed, dictionary=dictionary
-                )
+                with self.crowd if size >= INLINE_HASH_BYTES else nullcontext():
+                    return self._receive_one(
+                        source, writer, plan, buffer, size, raw_allowed=raw_allowed, dictionary=dictionary
+                    )
             finally:
                 self.buffers.give(buffer)
         view.release()
-        return _Pipeline(self, source, writer, Digests(plan)).run(buffer, size)
+        with self.crowd:
+            return _Pipeline(self, source, writer, Digests(plan)).run(buffer, size)
 
     def _receive_one(  # noqa: PLR0913 - one body's state
         self,
@@ -200,7 +217,8 @@ class Squisher:
         crc32c, framed, needs = 0, False, ""
         with memoryview(buffer) as whole, whole[:size] as view:
             if size:
-                hashing = self.pool.submit(plan.of_whole, view) if size >= INLINE_HASH_BYTES else None
+                beside = size >= INLINE_HASH_BYTES and self.crowd.alone
+                hashing = self.pool.submit(plan.of_whole, view) if beside else None
                 try:
                     frame = self.encode_here(view, self.dispatcher.choose(view, size))
                 finally:
@@ -265,6 +283,11 @@ class _Block:
     hashed: list[Future[None]]
     encoded: Future[EncodedFrame]
 
+    @property
+    def done(self) -> bool:
+        """Finishing it would wait for nobody."""
+        return self.encoded.done() and all(future.done() for future in self.hashed)
+
 
 class _Pipeline:
     """The way of one long body; lives for one call of `run`."""
@@ -298,8 +321,10 @@ class _Pipeline:
                 buffer = pool.take()
                 view = memoryview(buffer)
                 size = len(rest)
-                view[:size] = rest  # its buffer is still that of the newest block
+                view[:size] = rest  # its buffer is that of the newest block, which therefore is not finished yet
                 rest.release()
+                while self._blocks and self._blocks[0].done:
+                    self._finish_oldest()
                 size += self._source.readinto(view[size:])
             view.release()
             pool.give(buffer)
@@ -328,7 +353,7 @@ class _Pipeline:
         data = view[:taken]
         for future in self._hashing:  # a digest takes its blocks one after another
             future.result()
-        submit = self._squisher.pool.submit
+        submit = self._squisher.submit
         self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
         encoded = self._squisher.encode(data, selection.choose(data, None))
         self._blocks.append(_Block(buffer, data, taken, apart, selection, self._hashing, encoded))

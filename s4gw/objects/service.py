@@ -21,6 +21,7 @@ from s4gw.checksum import Algorithm
 from s4gw.codec import CodecTotals, Dispatcher, Manifest, ManifestPart, encode_trailer
 from s4gw.objects import multipart
 from s4gw.objects.buffers import BufferPool
+from s4gw.objects.crowd import Crowd
 from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
 from s4gw.objects.explain import ExplainingDispatcher
@@ -84,11 +85,12 @@ class Objects:
         count = threads or max(POOL_THREADS_MIN, os.cpu_count() or 1)
         self._pool = _Pool(count, "squish", initializer=_unpin)
         self._encoder = None if encoder is None else encoder(self._pool)
-        self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes), self._encoder)
+        crowd = Crowd()
+        self.squisher = Squisher(dispatcher, self._pool, BufferPool(frame_bytes), self._encoder, crowd)
         self.dictionaries = Dictionaries(backend)
         # a dispatcher that was told what to write takes none, and nobody has to look for any
         self._hints = None if dispatcher.hinted("") is dispatcher else Hints(backend)
-        self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool, self._encoder)
+        self._reader = Reader(backend, LayoutCache(backend), self.dictionaries, self._pool, self._encoder, crowd)
 
     def close(self) -> None:
         """Let running work end and give the threads back."""

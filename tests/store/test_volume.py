@@ -63,6 +63,23 @@ def test_a_range_equals_the_slice_of_the_whole(data_dir: Path) -> None:
             assert data[start:end] == reader.read(extent, start, end)
 
 
+def test_an_extent_holds_these_bytes_and_no_others(data_dir: Path) -> None:
+    """However they are cut; one that differs, is longer or shorter, lies elsewhere or is damaged does not."""
+    file, reader, rng = AppendFile(data_dir, 1), VolumeReader(data_dir), random.Random(5)
+    data = rng.randbytes(300_000)
+    extent, other = (file.append(RecordKind.DATA, (each,)) for each in (data, bytes(300_000)))
+    for cut in (1, 28, 65_536, 299_999):
+        assert reader.holds(extent, (data[:cut], memoryview(data)[cut:]))
+    wrong = data[:200_000] + bytes([data[200_000] ^ 1]) + data[200_001:]
+    for buffers in ((wrong,), (data, b"x"), (data[:-1],)):
+        assert not reader.holds(extent, buffers)
+    assert not reader.holds(Extent(1, other.offset, extent.size, extent.crc), (data,))
+    damage(data_dir, extent.offset + head_bytes(extent.size) + 70_000, bytes([data[70_000] ^ 4]))
+    assert not reader.holds(extent, (data,))
+    with pytest.raises(RecordDamaged):
+        reader.holds(Extent(2, extent.offset, extent.size, extent.crc), (data,))
+
+
 def test_damage_is_refused_where_it_is_and_nowhere_else(data_dir: Path) -> None:
     file, reader = AppendFile(data_dir, 1), VolumeReader(data_dir)
     extent = file.append(RecordKind.DATA, (b"x" * 200_000,))
