@@ -187,14 +187,14 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     pieces = spread(view, _PIECES, _piece_bytes(view, _PIECE_BYTES), alignment=_ALIGNMENT)
     if estimate.is_text(pieces):
         return TEXT
+    plain = estimate.plain_sizes(pieces)
     if not hinted:
-        plain = estimate.plain_sizes(pieces)
         if estimate.is_noise(pieces, plain):
             return PLAIN
         found = order.filter_of(pieces, plain)
         if found is not None:
             return found
-    costs = _costs(view, pieces)
+    costs = _costs(view, pieces, plain)
     size = sum(map(len, pieces))
     totals = {choice: sum(each) for choice, each in costs.items()}
     best = min(totals, key=totals.__getitem__)
@@ -208,11 +208,13 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
     return _closer(view, totals, [_masked(choice, view, pieces[:3]) for choice in hinted])
 
 
-def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[int]]:
+def _costs(view: memoryview, pieces: Sequence[memoryview], plain: Sequence[int]) -> dict[Choice, list[int]]:
     """Estimate the candidates for each piece, those that two pieces rule out only where a piece is of another kind."""
     order = [*pieces[::2], *pieces[1::2]]  # far apart first
     floats = [choice for choice, kind in FLOATS.items() if any(estimate.holds_floats(piece, kind) for piece in order)]
-    costs = {choice: [_cost(choice, piece, view) for piece in order[:2]] for choice in (*CANDIDATES, *floats)}
+    zstd_costs = [min(len(piece), size) for piece, size in zip(order, [*plain[::2], *plain[1::2]], strict=True)]
+    others = [choice for choice in (*CANDIDATES, *floats) if choice is not ZSTD]
+    costs = {ZSTD: zstd_costs[:2]} | {choice: [_cost(choice, piece, view) for piece in order[:2]] for choice in others}
     record = _record(view, pieces)
     if record is not None:
         costs[record] = [_cost(record, piece, view) for piece in order[:2]]
@@ -220,10 +222,10 @@ def _costs(view: memoryview, pieces: Sequence[memoryview]) -> dict[Choice, list[
     near = {
         choice
         for choice, each in costs.items()
-        if choice is ZSTD or any(cost * 100 <= least * _NEARER_PERCENT for cost, least in zip(each, best, strict=True))
+        if any(cost * 100 <= least * _NEARER_PERCENT for cost, least in zip(each, best, strict=True))
     }
-    for piece in order[2:]:
-        found = {choice: _cost(choice, piece, view) for choice in near}
+    for piece, zstd_cost in zip(order[2:], zstd_costs[2:], strict=True):
+        found = {ZSTD: zstd_cost} | {choice: _cost(choice, piece, view) for choice in near if choice is not ZSTD}
         least = min(found.values())
         if not any(each * 100 <= least * _NEAR_PERCENT and least * 100 <= each * _NEAR_PERCENT for each in best):
             near = set(costs)
