@@ -1,9 +1,10 @@
 """A gateway worker's way to the GPU worker: a lane of the ring, and who owns which slot of it when.
 
-A slot belongs to this process until its request is sent, then to the GPU worker until it answers or is known to be dead
-(the generation changes). A job that met its deadline has failed, but its slot is not used again before one of these
-happens. A new process on a lane greets first and uses no slot before it is welcomed, since the GPU worker may still
-write for the one before.
+A slot is *held* while a thread of this process receives into it, copies into it, or still needs the chunk that lies in
+it; it is *lent* from its request on until the GPU worker answers or is known to be dead (the generation changes). It is
+free when it is neither. A job that met its deadline has failed, but its slot stays lent. A new process on a lane greets
+first and uses no slot before it is welcomed, since the GPU worker may still be busy for the one before; and a process
+that ends keeps its lane as long as it holds a slot.
 
 Sending never waits. Every job that was sent comes to an end: done, or failed for a reason.
 """
@@ -27,6 +28,8 @@ from s4gw.observability.gpu_metrics import GpuMetrics
 
 GREETING_S: Final = 1.0
 """How often an unanswered greeting, or the claim of a lane when all are taken, is tried again."""
+UNRESERVED_PART: Final = 4
+"""One in so many slots of a lane is left to chunks that are there: see `Channel.reserve`."""
 POLL_S: Final = 0.1
 """How soon deadlines and the death of the GPU worker are noticed."""
 
@@ -37,11 +40,32 @@ _REASONS: Final = {
 }
 
 
+class Slot:
+    """Memory of the ring to receive a chunk into, held until it is given back.
+
+    Attributes:
+        view: Writable; nobody uses it after `give_back`.
+        number: Of the slot in this process's lane.
+    """
+
+    __slots__ = ("_channel", "number", "view")
+
+    def __init__(self, channel: Channel, number: int, view: memoryview) -> None:
+        self._channel = channel
+        self.number = number
+        self.view = view
+
+    def give_back(self) -> None:
+        """Nobody of this process needs the chunk any more; once only."""
+        self._channel.release(self.number)
+
+
 class Job(ABC):
     """One chunk and what is to become of it.
 
     Attributes:
         data: The chunk; stays as it is until the job ends.
+        slot: Where it lies, if in the ring already; held until the job has ended.
         operation: What to do with it.
         codec: Codec id to ask for.
         level: Of the codec.
@@ -51,6 +75,7 @@ class Job(ABC):
     """
 
     data: memoryview
+    slot: Slot | None = None
     operation: Operation
     codec: int
     level: int = 0
@@ -101,14 +126,15 @@ class Channel:
         self._claim: Claim | None = None
         self._sent: dict[int, _Sent] = {}
         self._free: list[int] = []
-        self._filling: set[int] = set()  # slots that a thread copies into; they outlive a generation
+        self._held: set[int] = set()  # outlives a generation, as its threads do
+        self._lent: set[int] = set()
         self._sequence = 0
         self._generation = 0  # of the GPU worker that has welcomed us; 0: none has
         self._able: dict[Operation, frozenset[int]] = {}
         self._results = 0
         self._greeted = 0  # generation that was greeted last, and when
         self._greeted_s = 0.0
-        self._closed = False
+        self._closed = self._left = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._listen, name="gpu-answers", daemon=True)
         self._thread.start()
@@ -125,11 +151,36 @@ class Channel:
             self._closed = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
-        if self._claim is not None:
-            self._claim.give_back()
+        with self._lock:
+            self._leave()
         os.close(self._wake)
 
     # -- sending, in the caller's thread ---------------------------------------------------------------------------
+    def reserve(self, size: int) -> Slot | None:
+        """Hold a slot to receive up to *size* bytes into, at most `protocol.SLOT_BYTES`.
+
+        Returns: None when nobody serves, or when few slots are left: clients that send slowly must not keep those from
+            the GPU worker that have their chunks together.
+        """
+        with self._lock:
+            if not self._usable():
+                self._greet()
+                return None
+            if len(self._free) <= self.ring.slots // UNRESERVED_PART:
+                return None
+            number = self._free.pop()
+            self._held.add(number)
+            return Slot(self, number, self.ring.slot(self._lane(), number)[:size])
+
+    def release(self, number: int) -> None:
+        """A thread of this process is done with a slot; see `Slot.give_back`."""
+        with self._lock:
+            self._held.remove(number)
+            if number not in self._lent:
+                self._free.append(number)  # also of the generation that has come meanwhile
+            if self._closed:
+                self._leave()
+
     def send(self, job: Job) -> str | None:
         """Give a job to the GPU worker.
 
@@ -143,14 +194,16 @@ class Channel:
                 return "greeting" if state is State.READY else state.name.lower()
             if job.codec not in self._able[job.operation]:
                 return "unable"
-            if not self._free:
+            if job.slot is None and not self._free:
                 return "ring_full"
-            lane, slot, generation = self._lane(), self._free.pop(), self._generation
-            self._filling.add(slot)
+            lane, generation = self._lane(), self._generation
+            slot = self._free.pop() if job.slot is None else job.slot.number
+            self._held.add(slot)
             self._sequence = (self._sequence + 1) & 0xFFFFFFFF
             sequence = self._sequence
         size = job.data.nbytes
-        self.ring.slot(lane, slot)[:size] = job.data  # PERF: the one copy, outside the lock
+        if job.slot is None:
+            self.ring.slot(lane, slot)[:size] = job.data  # PERF: outside the lock
         job.crc32c = crc32c(job.data)
         request = Request(
             generation=generation,
@@ -165,26 +218,34 @@ class Channel:
             crc32c=job.crc32c,
             original_size=job.original_size,
         )
-        sent = _Sent(job, slot, generation, time.monotonic() + self._deadline_s)
+        refused = self._lend(sequence, _Sent(job, slot, generation, time.monotonic() + self._deadline_s), request)
+        if job.slot is None:
+            self.release(slot)
+        return refused
+
+    def _lend(self, sequence: int, sent: _Sent, request: Request) -> str | None:
+        """Send the request for a slot that is filled. Returns: why not, if it cannot be."""
         with self._lock:
-            self._filling.remove(slot)
-            if self._closed or self._generation != generation:
-                self._free.append(slot)  # of the generation that has come meanwhile
+            if self._closed or self._generation != sent.generation:
                 return "worker_lost"
-            self._sent[sequence] = sent
-            if not self._link.requests[lane].offer(request.pack()):
-                del self._sent[sequence]
-                self._free.append(slot)
+            if not self._link.requests[self._lane()].offer(request.pack()):
                 return "ring_full"
+            self._lent.add(sent.slot)
+            self._sent[sequence] = sent
             if len(self._sent) == 1:
                 os.eventfd_write(self._wake, 1)  # deadlines count from now on
-            self._metrics.in_flight.set(len(self._sent))
         return None
+
+    def _leave(self) -> None:
+        """Let somebody else have the lane, unless a thread still holds a slot of it; under the lock, when closed."""
+        if self._claim is not None and not self._held and not self._left:
+            self._left = True
+            self._claim.give_back()
 
     def _usable(self) -> bool:
         """The one that welcomed us is still there and sound; under the lock."""
-        ring = self.ring
-        return self._generation != 0 and ring.generation == self._generation and ring.state is State.READY
+        ring, generation = self.ring, self._generation
+        return generation != 0 and ring.generation == generation and ring.state is State.READY and not self._closed
 
     def _lane(self) -> int:
         assert self._claim is not None
@@ -211,7 +272,7 @@ class Channel:
         """Take answers, and notice what does not come."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        listening = False
+        listening, look_s = False, 0.0
         try:
             while True:
                 with self._lock:
@@ -225,10 +286,13 @@ class Channel:
                 for descriptor, _ in poll.poll(POLL_S * 1000 if busy else None):
                     if descriptor == self._wake:
                         os.eventfd_read(self._wake)
-                if claim is not None:
-                    for message in self._link.answers[claim.lane].drain():
-                        self._take(message)
-                self._expire()
+                    elif claim is not None:
+                        for message in self._link.answers[claim.lane].drain():
+                            self._take(message)
+                now = time.monotonic()
+                if now >= look_s or not self._sent:
+                    look_s = now + POLL_S
+                    self._expire()
         finally:
             with self._lock:
                 self._closed = True
@@ -251,14 +315,15 @@ class Channel:
             if sent is None or sent.generation != answer.generation:
                 return
             del self._sent[answer.sequence]
-            self._metrics.in_flight.set(len(self._sent))
             number = self._results = self._results + 1
         payload = b""
         if answer.status is Status.DONE and not sent.expired:
-            payload = bytes(self.ring.slot(self._lane(), sent.slot)[: answer.size])
+            payload = bytes(self.ring.result(self._lane(), sent.slot)[: answer.size])
         with self._lock:
             if sent.generation == self._generation:
-                self._free.append(sent.slot)
+                self._lent.discard(sent.slot)
+                if sent.slot not in self._held:
+                    self._free.append(sent.slot)
         if sent.expired:
             return
         if answer.status is Status.INCOMPRESSIBLE:
@@ -282,7 +347,8 @@ class Channel:
         with self._lock:
             if generation == self.ring.generation and generation != self._generation:
                 self._generation = generation
-                self._free = [slot for slot in range(self.ring.slots) if slot not in self._filling]
+                self._lent.clear()
+                self._free = [slot for slot in range(self.ring.slots) if slot not in self._held]
                 self._able = {Operation.ENCODE: self.ring.encodes, Operation.DECODE: self.ring.decodes}
                 self._results = 0
 

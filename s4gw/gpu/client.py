@@ -33,7 +33,7 @@ from s4gw.codec import (
     finish_cascade,
     parse_container,
 )
-from s4gw.gpu.channel import Channel, Job
+from s4gw.gpu.channel import Channel, Job, Slot
 from s4gw.gpu.protocol import CHUNK_BYTES_MAX, SLOT_BYTES, Operation, pack_choice
 from s4gw.gpu.ring import Link
 from s4gw.observability.gpu_metrics import GpuMetrics
@@ -94,12 +94,17 @@ class Client:
         """Stop; what is under way is done on the CPU."""
         self.channel.close()
 
-    def submit(self, data: memoryview, choice: Choice) -> Future[EncodedFrame]:
+    def reserve(self, size: int) -> Slot | None:
+        """Give memory of the ring to receive a frame of up to *size* bytes into; None: it is to go elsewhere."""
+        return self.channel.reserve(size) if self.bytes_min <= size <= CHUNK_BYTES_MAX else None
+
+    def submit(self, data: memoryview, choice: Choice, slot: object = None) -> Future[EncodedFrame]:
         """Encode one frame, somewhere.
 
         Args:
             data: The chunk; must stay as it is until the future is done.
             choice: Codec, level and parameters.
+            slot: What `reserve` gave, if *data* lies there; the caller gives it back, after the future is done.
 
         Returns: a future that always comes to an end; it raises what `encode_frame` raises.
         """
@@ -107,6 +112,7 @@ class Client:
         if asked is None or not self.bytes_min <= data.nbytes <= CHUNK_BYTES_MAX or choice.level > LEVEL_MAX:
             return self.pool.submit(encode_frame, data, choice)
         job = _Encode(self, data, choice, *asked)
+        job.slot = slot if isinstance(slot, Slot) else None
         reason = self.channel.send(job)
         if reason is None:
             return job.future
@@ -161,6 +167,12 @@ class _Encode(Job):
 
     def incompressible(self) -> None:
         size = self.data.nbytes
+        try:
+            if self.slot is not None:
+                self._compare(crc32c(self.data))
+        except ChecksumMismatch as error:
+            self.future.set_exception(error)
+            return
         header = FrameHeader(CodecId.PASSTHROUGH, size, size, self.crc32c)
         self.future.set_result(EncodedFrame(header.pack(), self.data, header.codec, size, header.crc32c))
 
@@ -174,9 +186,20 @@ class _Encode(Job):
 
     def _encode_here(self) -> None:
         try:
-            self.future.set_result(encode_frame(self.data, self._choice))
+            frame = encode_frame(self.data, self._choice)
+            self._compare(frame.crc32c)
+            self.future.set_result(frame)
         except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
             self.future.set_exception(error)
+
+    def _compare(self, actual: int) -> None:
+        """Make sure that what is used of the chunk now is what was sent. Raises: ChecksumMismatch.
+
+        SECURITY: the GPU worker has no business in a chunk's half of the slot, but it has the memory.
+        """
+        if actual != self.crc32c:
+            self._client.channel.distrust("a chunk has changed")
+            raise ChecksumMismatch(self.crc32c, actual)
 
     def _verify(self, payload: bytes) -> None:
         """Decode a result and use it if it is right; in a thread of the pool."""

@@ -16,7 +16,10 @@ import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.queues import SimpleQueue
-from typing import Any
+from typing import Any, Final
+
+DRAINED_MAX: Final = 64
+"""Messages that one read takes; a lane has fewer slots than that in use at once."""
 
 
 class LaneQueue(SimpleQueue[bytes]):
@@ -36,10 +39,9 @@ class LaneQueue(SimpleQueue[bytes]):
         self._writer: Any = Connection(writing, readable=False)
         self._rlock: Any = threading.Lock()
         self._wlock: Any = threading.Lock()
-        # PERF: multiprocessing's own `poll` makes a selector at every call, which takes longer than a message.
-        self._readable, self._writable = select.poll(), select.poll()
-        self._readable.register(reading, select.POLLIN)
-        self._writable.register(writing, select.POLLOUT)
+        # PERF: every call to the system lets another thread have the interpreter, and waits to have it back.
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
 
     @classmethod
     def make(cls, size: int) -> LaneQueue:
@@ -57,33 +59,43 @@ class LaneQueue(SimpleQueue[bytes]):
 
     def put(self, obj: bytes) -> None:
         """Add a message; waits while the pipe is full."""
-        assert len(obj) == self.size
-        with self._wlock:
-            os.write(self._writer.fileno(), obj)
+        while not self.offer(obj):
+            select.select((), (self._writer,), ())
 
     def get(self) -> bytes:
         """Take the next message; waits for it."""
-        with self._rlock:
-            return os.read(self._reader.fileno(), self.size)
+        while True:
+            with self._rlock:
+                try:
+                    return os.read(self._reader.fileno(), self.size)
+                except BlockingIOError:
+                    select.select((self._reader,), (), ())
 
     def empty(self) -> bool:
         """No message has arrived."""
-        with self._rlock:  # a poll object is for one thread at a time
-            return not self._readable.poll(0)
+        return not select.select((self._reader,), (), (), 0)[0]
 
     def offer(self, message: bytes) -> bool:
         """Put *message* if there is room for it at once. Returns: it was put.
 
-        A pipe that can be written to has room for PIPE_BUF bytes, and nobody else writes to it.
+        Up to PIPE_BUF bytes are written in one piece or, where nothing may block, not at all (POSIX, write).
         """
         assert len(message) == self.size
         with self._wlock:
-            if not self._writable.poll(0):
+            try:
+                return os.write(self._writer.fileno(), message) == self.size
+            except BlockingIOError:
                 return False
-            os.write(self._writer.fileno(), message)
-            return True
 
     def drain(self) -> Iterator[bytes]:
         """Take what has arrived, without waiting."""
-        while not self.empty():
-            yield self.get()
+        size, wanted = self.size, self.size * DRAINED_MAX
+        while True:
+            with self._rlock:
+                try:
+                    data = os.read(self._reader.fileno(), wanted)
+                except BlockingIOError:
+                    return
+            yield from (data[start : start + size] for start in range(0, len(data), size))
+            if len(data) < wanted:
+                return

@@ -3,14 +3,16 @@
 Little-endian, unsigned, sizes in bytes. Both sides are always of one release, so that a version is checked, never
 negotiated. Messages carry slot numbers and sizes, never chunk bytes.
 
-**Shared memory.** A header of `HEADER_SIZE` bytes, then the slots of lane 0, of lane 1 and so on, each `SLOT_BYTES`.
-A lane belongs to one gateway worker at a time. A chunk is written to the start of a slot; the result replaces it.
+**Shared memory.** A header of `HEADER_SIZE` bytes, then the slots of lane 0, of lane 1 and so on. A lane belongs to one
+gateway worker at a time. A slot is twice `SLOT_BYTES`: the gateway worker writes a chunk to the start of the first
+half, the GPU worker its result to the start of the second. Neither writes to the other's half, so that a chunk can be
+received where it lies, and hashed, verified and done again by its owner whatever the GPU worker makes of it.
 
      0   4  magic, b"S4RG"                        32   4  generation: number of the GPU worker that serves now
-     4   4  version, 1                            36   4  state, see State
+     4   4  version, 2                            36   4  state, see State
      8   4  lanes                                 40   8  heartbeat of the GPU worker, CLOCK_MONOTONIC in ns
     12   4  slots per lane                        48  64  reason of the state, UTF-8, zero-filled
-    16   4  bytes of a slot                      112  64  device or engine, UTF-8, zero-filled
+    16   4  bytes of half a slot                 112  64  device or engine, UTF-8, zero-filled
     20   4  1: wrong bytes were met, see below   176  64  ids of codecs that the engine encodes, 255 = none
     24   8  zero                                 240  64  ids of codecs that it decodes, 255 = none
 
@@ -52,7 +54,7 @@ import msgspec
 from s4gw.codec import Choice, CodecId, Filter, TypedFilter
 
 MAGIC: Final = b"S4RG"
-VERSION: Final = 1
+VERSION: Final = 2
 
 HEADER_SIZE: Final = 4096
 GEOMETRY: Final = struct.Struct("<4sIIII")
@@ -74,7 +76,7 @@ U64: Final = struct.Struct("<Q")
 CHUNK_BYTES_MAX: Final = 1024**2
 """A chunk is a frame of the gateway."""
 SLOT_BYTES: Final = CHUNK_BYTES_MAX + 64 * 1024
-"""A frame and room: payloads of other writers, containers with their tables. A multiple of every page size."""
+"""Half a slot: a frame and room for payloads of other writers, and tables. A multiple of every page size."""
 LANES_MAX: Final = 1024
 SLOTS_PER_LANE_MAX: Final = 64
 
@@ -227,12 +229,17 @@ class Answer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def ring_bytes(lanes: int, slots: int) -> int:
     """Bytes of the shared memory with *slots* slots in each of *lanes* lanes."""
-    return HEADER_SIZE + lanes * slots * SLOT_BYTES
+    return HEADER_SIZE + lanes * slots * 2 * SLOT_BYTES
 
 
 def slot_offset(lane: int, slot: int, slots: int) -> int:
-    """Where a slot begins."""
-    return HEADER_SIZE + (lane * slots + slot) * SLOT_BYTES
+    """Where the chunk of a slot begins."""
+    return HEADER_SIZE + (lane * slots + slot) * 2 * SLOT_BYTES
+
+
+def result_offset(lane: int, slot: int, slots: int) -> int:
+    """Where the result of a slot begins."""
+    return slot_offset(lane, slot, slots) + SLOT_BYTES
 
 
 def pack_geometry(lanes: int, slots: int) -> bytes:

@@ -54,8 +54,13 @@ class Ring:
         os.posix_fallocate(self.descriptor, 0, len(self._view))
 
     def slot(self, lane: int, slot: int) -> memoryview:
-        """The bytes of a slot."""
+        """The bytes of a slot that hold the chunk; for its gateway worker to write."""
         start = protocol.slot_offset(lane, slot, self.slots)
+        return self._view[start : start + protocol.SLOT_BYTES]
+
+    def result(self, lane: int, slot: int) -> memoryview:
+        """The bytes of a slot that hold the result; for the GPU worker to write."""
+        start = protocol.result_offset(lane, slot, self.slots)
         return self._view[start : start + protocol.SLOT_BYTES]
 
     @property

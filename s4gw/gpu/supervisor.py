@@ -193,7 +193,7 @@ class Supervisor:
 
     def _hangs(self, now: float) -> bool:
         ring = self.link.ring
-        if ring.state is State.STARTING:
+        if ring.state in {State.STARTING, State.UNAVAILABLE}:  # it shows no life yet; or has none to show, and ends
             return now - self._started_s > START_S_MAX
         return now - ring.heartbeat_s > self._what.beat_s_max
 

@@ -88,7 +88,7 @@ class Worker:
         self._batch_s_max = batch_s_max
         self._batcher: Batcher[Job] = Batcher(engine.plan)
         self._pool = ThreadPoolExecutor(engine.plan.streams, "stream")
-        self._lock = threading.Lock()  # over _running and _under_way
+        self._lock = threading.Lock()  # over the batcher and what follows, down to _launches
         self._running: dict[int, float] = {}  # launch -> when it began
         self._under_way = [0] * ring.lanes  # chunks of each lane that a launch works on
         self._welcomes: dict[int, Request] = {}  # lane -> greeting to be answered
@@ -112,8 +112,8 @@ class Worker:
     def serve(self) -> None:
         """Run until told to stop, until the parent is gone, or until the engine has been disabled."""
         while not self._stopping:
-            now = time.monotonic()
-            wait = self._batcher.wait_s(now, len(self._running))
+            with self._lock:
+                wait = self._batcher.wait_s(time.monotonic(), len(self._running))
             for key, _ in self._selector.select(BEAT_S if wait is None else min(wait, BEAT_S)):
                 if key.data is not None:
                     self._read(key.data)
@@ -140,20 +140,22 @@ class Worker:
                 continue  # meant for a worker that is dead; its sender knows
             if request.operation is Operation.HELLO:
                 self._epochs[lane] = request.epoch
-                self._welcomes[lane] = request
-                self._batcher.drop(lambda job: job.lane == lane)
+                with self._lock:
+                    self._welcomes[lane] = request
+                    self._batcher.drop(lambda job: job.lane == lane)
             elif request.epoch == self._epochs.get(lane):
                 key = Key(request.operation, Task(request.codec, request.level, request.parameters))
-                self._batcher.add(key, Job(lane, request), request.size, now)
+                with self._lock:
+                    self._batcher.add(key, Job(lane, request), request.size, now)
 
     def _welcome(self) -> None:
         """Answer greetings of lanes on which nothing of an earlier holder is under way."""
-        for lane, request in list(self._welcomes.items()):
-            with self._lock:
-                busy = self._under_way[lane]
-            if not busy:
+        with self._lock:
+            due = [(lane, request) for lane, request in self._welcomes.items() if not self._under_way[lane]]
+            for lane, _ in due:
                 del self._welcomes[lane]
-                self._answer(lane, request, Status.WELCOME)
+        for lane, request in due:
+            self._answer(lane, request, Status.WELCOME)
 
     def _answer(self, lane: int, request: Request, status: Status, size: int = 0, checksum: int = 0) -> None:
         """Tell the sender; one that does not read its answers meets its own deadline."""
@@ -170,17 +172,32 @@ class Worker:
     # -- launches --------------------------------------------------------------------------------------------------
     def _launch(self) -> None:
         """Start what is due."""
-        while True:
-            now = time.monotonic()
-            batch = self._batcher.take(now, len(self._running))
+        while (launch := self._next()) is not None:
+            self._pool.submit(self._run, *launch)
+
+    def _next(self) -> tuple[int, Batch[Job]] | None:
+        """Take what is due and count it as running: (number of the launch, batch)."""
+        now = time.monotonic()
+        with self._lock:
+            batch = None if self._stopping else self._batcher.take(now, len(self._running))
             if batch is None:
-                return
+                return None
             self._launches += 1
-            with self._lock:
-                self._running[self._launches] = now
-                for job in batch.items:
-                    self._under_way[job.lane] += 1
-            self._pool.submit(self._carry_out, self._launches, batch)
+            self._running[self._launches] = now
+            for job in batch.items:
+                self._under_way[job.lane] += 1
+            return self._launches, batch
+
+    def _run(self, number: int, batch: Batch[Job]) -> None:
+        """Carry out a launch, and what waits for its end; in a thread of the pool."""
+        launch: tuple[int, Batch[Job]] | None = number, batch
+        while launch is not None:
+            self._carry_out(*launch)
+            launch = self._next()  # PERF: not through the other thread, which would have to wake up for it
+        with self._lock:
+            wanted = bool(self._welcomes or len(self._batcher))
+        if wanted:  # a greeting that waited for this launch, or chunks that are not due
+            os.eventfd_write(self._done, 1)
 
     def _watch(self) -> None:
         """Show that this process lives, unless a launch does not end."""
@@ -195,11 +212,11 @@ class Worker:
         self._ring.beat()
 
     def _carry_out(self, number: int, batch: Batch[Job]) -> None:
-        """Run one batch and answer for each of its chunks; in a thread of the pool."""
+        """Run one batch and answer for each of its chunks."""
         try:
             sound = []
             for job in batch.items:
-                chunk = self._ring.slot(job.lane, job.request.slot)[: job.request.size]
+                chunk = self._ring.slot(job.lane, job.request.slot)[: job.request.size].toreadonly()
                 decoding = job.request.operation is Operation.DECODE
                 if not decoding or crc32c(chunk) == job.request.crc32c:
                     sound.append((job, chunk))
@@ -218,7 +235,6 @@ class Worker:
             del self._running[number]
             for job in batch.items:
                 self._under_way[job.lane] -= 1
-        os.eventfd_write(self._done, 1)
 
     def _results(self, key: object, work: Sequence[tuple[Job, memoryview]]) -> Sequence[bytes | EngineError]:
         """Ask the engine, and count how that went."""
@@ -236,7 +252,8 @@ class Worker:
                 results = self._engine.decode_batch(key.task, chunks, sizes)
             _check_count(results, chunks)
         except DeviceOutOfMemory as error:
-            self._batcher.out_of_memory()
+            with self._lock:
+                self._batcher.out_of_memory()
             self._metrics.batches.labels("out_of_memory").inc()
             self._metrics.out_of_memory.inc()
             return [error] * len(chunks)
@@ -248,7 +265,8 @@ class Worker:
             get_logger().warning("gpu worker: a batch failed", reason=f"{type(error).__name__}: {error}"[:200])
             self._metrics.batches.labels("failed").inc()
             return [EngineError(str(error))] * len(chunks)
-        self._batcher.sound()
+        with self._lock:
+            self._batcher.sound()
         failed = sum(isinstance(each, EngineError) and not isinstance(each, Incompressible) for each in results)
         self._metrics.batches.labels("partial" if failed else "ok").inc()
         self._metrics.launched(
@@ -269,7 +287,7 @@ class Worker:
             return Status.INCOMPRESSIBLE, 0, 0
         if job.request.operation is Operation.DECODE and len(result) != job.request.original_size:
             return Status.CORRUPT, 0, 0
-        self._ring.slot(job.lane, job.request.slot)[: len(result)] = result
+        self._ring.result(job.lane, job.request.slot)[: len(result)] = result
         return Status.DONE, len(result), crc32c(result)
 
 

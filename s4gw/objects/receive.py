@@ -33,16 +33,16 @@ from s4gw.codec import (
     CodecId,
     Dispatcher,
     EncodedFrame,
-    FrameHeader,
     FrameIndex,
     Selection,
     cut,
     encode_frame,
 )
-from s4gw.objects.buffers import BufferPool
+from s4gw.objects.buffers import BufferPool, Room
 from s4gw.objects.crowd import Crowd
 from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary
 from s4gw.objects.digests import DigestPlan, Digests
+from s4gw.objects.encoder import Encoder
 
 FRAMES_IN_FLIGHT: Final = 4
 CUT_RATIO_MAX: Final = 64
@@ -68,23 +68,6 @@ class Source(Protocol):
 
     def readinto(self, view: memoryview, /) -> int:
         """Fill *view* as far as the body reaches; less than its length only at the end. Raises S3 errors."""
-
-
-class Encoder(Protocol):
-    """Encodes frames elsewhere: `s4gw.gpu.Client`."""
-
-    @property
-    def bytes_min(self) -> int:
-        """Smaller frames are encoded where they are."""
-
-    def submit(self, data: memoryview, choice: Choice, /) -> Future[EncodedFrame]:
-        """Encode *data*, which stays as it is until the future is done; it always comes to an end."""
-
-    def decode(self, header: FrameHeader, payload: memoryview, /) -> bytes:
-        """Decode a frame that needs a GPU: see `s4gw.objects.get.Decoder`."""
-
-    def close(self) -> None:
-        """What is under way ends, nothing new begins elsewhere."""
 
 
 class Statistics(msgspec.Struct):
@@ -148,16 +131,24 @@ class Squisher:
         done.set_result(function(*arguments))
         return done
 
-    def encode(self, data: memoryview, choice: Choice) -> Future[EncodedFrame]:
-        """Begin to encode a frame of a long body."""
+    def room(self, wanted: int) -> Room:
+        """Memory for the next frame, of which *wanted* bytes or more are expected."""
+        if self.encoder is not None and wanted >= self.encoder.bytes_min:
+            room = self.encoder.reserve(self.buffers.size)
+            if room is not None:
+                return room
+        return self.buffers.take()
+
+    def encode(self, data: memoryview, choice: Choice, room: Room) -> Future[EncodedFrame]:
+        """Begin to encode a frame of a long body, which lies in *room*."""
         if self.encoder is not None:
-            return self.encoder.submit(data, choice)
+            return self.encoder.submit(data, choice, room)
         return self.submit(encode_frame, data, choice)
 
-    def encode_here(self, data: memoryview, choice: Choice) -> EncodedFrame:
+    def encode_here(self, data: memoryview, choice: Choice, room: Room) -> EncodedFrame:
         """Encode the only frame of a body; a small one without a thread switch."""
         if self.encoder is not None and data.nbytes >= self.encoder.bytes_min:
-            return self.encoder.submit(data, choice).result()
+            return self.encoder.submit(data, choice, room).result()
         return encode_frame(data, choice)
 
     @property
@@ -185,29 +176,30 @@ class Squisher:
 
         Raises: S3 errors of the source, the digests and the backend. Nothing is visible to clients yet.
         """
-        buffer = self.buffers.take()
-        view = memoryview(buffer)
-        room = len(buffer) if source.length is None else min(len(buffer), source.length + 1)
-        size = source.readinto(view[:room])
-        if size < room or source.length == size:
-            view.release()
-            try:
+        # A body of unknown length begins in memory of this process: it may be short, or never come.
+        room = self.room(source.length or 0)
+        goes_on = False
+        try:
+            wanted = self.frame_bytes if source.length is None else min(self.frame_bytes, source.length + 1)
+            size = source.readinto(room.view[:wanted])
+            goes_on = size == wanted and source.length != size
+            if not goes_on:
                 with self.crowd if size >= INLINE_HASH_BYTES else nullcontext():
                     return self._receive_one(
-                        source, writer, plan, buffer, size, raw_allowed=raw_allowed, dictionary=dictionary
+                        source, writer, plan, room, size, raw_allowed=raw_allowed, dictionary=dictionary
                     )
-            finally:
-                self.buffers.give(buffer)
-        view.release()
+        finally:
+            if not goes_on:
+                room.give_back()
         with self.crowd:
-            return _Pipeline(self, source, writer, Digests(plan)).run(buffer, size)
+            return _Pipeline(self, source, writer, Digests(plan)).run(room, size)
 
     def _receive_one(  # noqa: PLR0913 - one body's state
         self,
         source: Source,
         writer: Writer,
         plan: DigestPlan,
-        buffer: bytearray,
+        room: Room,
         size: int,
         *,
         raw_allowed: bool,
@@ -215,12 +207,12 @@ class Squisher:
     ) -> Received:
         index, statistics = FrameIndex(), Statistics()
         crc32c, framed, needs = 0, False, ""
-        with memoryview(buffer) as whole, whole[:size] as view:
+        with room.view[:size] as view:
             if size:
                 beside = size >= INLINE_HASH_BYTES and self.crowd.alone
                 hashing = self.pool.submit(plan.of_whole, view) if beside else None
                 try:
-                    frame = self.encode_here(view, self.dispatcher.choose(view, size))
+                    frame = self.encode_here(view, self.dispatcher.choose(view, size), room)
                 finally:
                     if hashing is not None:
                         hashing.result()
@@ -275,8 +267,7 @@ def _drain(source: Source) -> None:
 class _Block:
     """One frame's worth of original bytes and the work under way on it."""
 
-    buffer: bytearray
-    view: memoryview
+    room: Room
     size: int
     apart: bool
     selection: Selection
@@ -306,28 +297,26 @@ class _Pipeline:
         self._size = 0
         self._cuts: bool | None = None if writer.shares else False
         """Whether content ends frames; None until it is known what became of the first one, which is a full one."""
+        self._room: Room | None = None
+        """Being received into."""
 
-    def run(self, buffer: bytearray, size: int) -> Received:
-        """Squish the body whose first *size* bytes already lie in *buffer*."""
-        pool = self._squisher.buffers
+    def run(self, room: Room, size: int) -> Received:
+        """Squish the body whose first *size* bytes already lie in *room*."""
+        squisher = self._squisher
+        self._room = room
         try:
-            view = memoryview(buffer)
-            size += self._source.readinto(view[size:]) if size < len(buffer) else 0
+            size += self._source.readinto(room.view[size:]) if size < squisher.frame_bytes else 0
             while size:
-                rest = self._start(buffer, view, size)
-                buffer, view = bytearray(), memoryview(b"")
+                rest = self._start(room, size)
                 if len(self._blocks) >= FRAMES_IN_FLIGHT:
                     self._finish_oldest()
-                buffer = pool.take()
-                view = memoryview(buffer)
+                self._room = room = squisher.room(squisher.frame_bytes)
                 size = len(rest)
-                view[:size] = rest  # its buffer is that of the newest block, which therefore is not finished yet
+                room.view[:size] = rest  # its room is that of the newest block, which therefore is not finished yet
                 rest.release()
                 while self._blocks and self._blocks[0].done:
                     self._finish_oldest()
-                size += self._source.readinto(view[size:])
-            view.release()
-            pool.give(buffer)
+                size += self._source.readinto(room.view[size:])
             while self._blocks:
                 self._finish_oldest()
         finally:
@@ -341,12 +330,12 @@ class _Pipeline:
             statistics=self._statistics,
         )
 
-    def _start(self, buffer: bytearray, view: memoryview, size: int) -> memoryview:
+    def _start(self, room: Room, size: int) -> memoryview:
         """Hand one block to the pool, hashing in order, compression in any order; give what of it is the next's."""
-        selection, taken, apart = self._selection, size, False
+        view, selection, taken, apart = room.view, self._selection, size, False
         if self._cuts is None and self._blocks:
             self._judge(self._blocks[0].encoded.result())
-        if self._cuts and size == len(buffer):
+        if self._cuts and size == self._squisher.frame_bytes:
             taken, apart, anew = cut(view)
             if anew:
                 self._selection = Selection(self._squisher.dispatcher)
@@ -355,12 +344,13 @@ class _Pipeline:
             future.result()
         submit = self._squisher.submit
         self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
-        encoded = self._squisher.encode(data, selection.choose(data, None))
-        self._blocks.append(_Block(buffer, data, taken, apart, selection, self._hashing, encoded))
+        encoded = self._squisher.encode(data, selection.choose(data, None), room)
+        self._blocks.append(_Block(room, taken, apart, selection, self._hashing, encoded))
+        self._room = None
         return view[taken:size]
 
     def _finish_oldest(self) -> None:
-        """Append the oldest frame and take its buffer back."""
+        """Append the oldest frame and give its room back."""
         block = self._blocks.popleft()
         try:
             frame = block.encoded.result()
@@ -374,19 +364,26 @@ class _Pipeline:
             self._crc32c = checksum.combine(Algorithm.CRC32C, self._crc32c, frame.crc32c.to_bytes(4, "big"), block.size)
             self._size += block.size
         finally:
-            for future in block.hashed:
-                future.result()
-            block.view.release()
-        self._squisher.buffers.give(block.buffer)
+            try:
+                for future in block.hashed:
+                    future.result()
+            finally:
+                block.room.give_back()
 
     def _judge(self, frame: EncodedFrame) -> None:
         """Let a frame tell whether the next ones are worth being cut by content."""
         self._cuts = self._writer.shares and frame.stored_size * CUT_RATIO_MAX >= frame.original_size
 
     def _settle(self) -> None:
-        """After a failure: wait for the pool to let go of every buffer before they are dropped."""
+        """Give all memory back; after a failure, when the pool has let go of it."""
+        for future in self._hashing:
+            future.exception()
         for block in self._blocks:
             block.encoded.exception()
             for future in block.hashed:
                 future.exception()
+            block.room.give_back()
         self._blocks.clear()
+        if self._room is not None:
+            self._room.give_back()
+            self._room = None

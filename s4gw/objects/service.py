@@ -24,11 +24,12 @@ from s4gw.objects.buffers import BufferPool
 from s4gw.objects.crowd import Crowd
 from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.digests import DEFAULT_ALGORITHM, DigestPlan
+from s4gw.objects.encoder import Encoder
 from s4gw.objects.explain import ExplainingDispatcher
 from s4gw.objects.get import ObjectSource, Reader
 from s4gw.objects.hints import Hints
 from s4gw.objects.layout import LayoutCache
-from s4gw.objects.receive import Encoder, Received, Source, Squisher
+from s4gw.objects.receive import Received, Source, Squisher
 
 FRAME_BYTES: Final = 1024 * 1024
 """40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""

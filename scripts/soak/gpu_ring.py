@@ -1,9 +1,10 @@
 """What the ring costs: PUT through a gateway that compresses in its workers and one with `--gpu=cpu`, in turns.
 
-    python scripts/soak/gpu_ring.py [--rounds 5] [--size-mib 128] [--data json doc_values]
+    python scripts/soak/gpu_ring.py [--rounds 15] [--size-mib 64] [--data json doc_values]
 
-Both gateways run at once, and only one is used at a time. Figures are the best of the rounds: MB of originals per
-second over all connections, and CPU seconds of all processes of the gateway per GB.
+Both gateways run at once, and only one is used at a time, in turns of a second or less. Figures are medians over the
+rounds: MB of originals per second over all connections, CPU seconds of all processes of the gateway per GB, and of the
+two turns of each round the ratio of one to the other, which other load on the machine changes least.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import servers
@@ -25,21 +28,15 @@ from s4gw.tools import bench_data
 MIB: Final = 1024**2
 OBJECT_BYTES: Final = 16 * MIB
 CONNECTIONS: Final = 4
-MODES: Final = ("off", "cpu")
 OK: Final = 200
 
 
-@dataclasses.dataclass(slots=True)
-class Best:
-    """The best of the rounds of one mode."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Turn:
+    """What one gateway did in one round."""
 
-    mb_per_s: float = 0.0
-    cpu_s_per_gb: float = float("inf")
-
-    def add(self, mb_per_s: float, cpu_s_per_gb: float) -> None:
-        """Take a round in."""
-        self.mb_per_s = max(self.mb_per_s, mb_per_s)
-        self.cpu_s_per_gb = min(self.cpu_s_per_gb, cpu_s_per_gb)
+    mb_per_s: float
+    cpu_s_per_gb: float
 
 
 @contextlib.contextmanager
@@ -50,8 +47,18 @@ def gateway(mode: str) -> Iterator[servers.Server]:
         yield server
 
 
-def put(server: servers.Server, body: Body, count: int) -> tuple[float, float]:
-    """PUT *body* *count* times over some connections. Returns: MB per second, CPU seconds per GB."""
+def cpu_s(server: servers.Server) -> float:
+    """CPU seconds of the gateway's processes, of threads that have ended as well."""
+    ticks = 0
+    for pid in server.pids():
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def put(server: servers.Server, body: Body, count: int) -> Turn:
+    """PUT *body* *count* times over some connections."""
     links = [Connection(server.endpoint, server.keys, auth=Auth.UNSIGNED) for _ in range(CONNECTIONS)]
 
     def work(number: int) -> None:
@@ -60,21 +67,21 @@ def put(server: servers.Server, body: Body, count: int) -> tuple[float, float]:
             if status != OK:
                 raise ConnectionError(f"PUT answered {status}")
 
-    cpu, began = server.cpu_s(), time.monotonic()
+    cpu, began = cpu_s(server), time.monotonic()
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         list(threads.map(work, range(CONNECTIONS)))
-    wall, spent = time.monotonic() - began, server.cpu_s() - cpu
+    wall, spent = time.monotonic() - began, cpu_s(server) - cpu
     for link in links:
         link.close()
     size = count * body.size
-    return size / wall / 1e6, spent / (size / 1e9)
+    return Turn(size / wall / 1e6, spent / (size / 1e9))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size-mib", type=int, default=128, help="PUT per round and gateway (128)")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--size-mib", type=int, default=64, help="PUT per round and gateway (64)")
     parser.add_argument("--data", nargs="+", default=["json", "doc_values"], help="sets of `s4gw bench codecs`")
     options = parser.parse_args(argv)
     with gateway("off") as direct, gateway("cpu") as ring:
@@ -84,16 +91,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("| --- | --- | --- | --- | --- | --- | --- |")
         for name in options.data:
             body = Body(bench_data.make(name, OBJECT_BYTES))
-            best = {mode: Best() for mode in MODES}
             for server in (direct, ring):
                 put(server, body, 2 * CONNECTIONS)  # the first results of a worker are all verified
-            for _ in range(options.rounds):
-                for mode, server in zip(MODES, (direct, ring), strict=True):
-                    best[mode].add(*put(server, body, max(1, options.size_mib * MIB // OBJECT_BYTES)))
-            off, cpu = best["off"], best["cpu"]
+            count = max(1, options.size_mib * MIB // OBJECT_BYTES)
+            rounds = [(put(direct, body, count), put(ring, body, count)) for _ in range(options.rounds)]
+            off, cpu = zip(*rounds, strict=True)
+            rates = [statistics.median(turn.mb_per_s for turn in turns) for turns in (off, cpu)]
+            costs = [statistics.median(turn.cpu_s_per_gb for turn in turns) for turns in (off, cpu)]
+            faster = statistics.median(through.mb_per_s / here.mb_per_s for here, through in rounds)
+            cheaper = statistics.median(here.cpu_s_per_gb / through.cpu_s_per_gb for here, through in rounds)
             print(
-                f"| {name} | {off.mb_per_s:.0f} | {cpu.mb_per_s:.0f} | {cpu.mb_per_s / off.mb_per_s:.2f} "
-                f"| {off.cpu_s_per_gb:.2f} | {cpu.cpu_s_per_gb:.2f} | {off.cpu_s_per_gb / cpu.cpu_s_per_gb:.2f} |",
+                f"| {name} | {rates[0]:.0f} | {rates[1]:.0f} | {faster:.2f} "
+                f"| {costs[0]:.2f} | {costs[1]:.2f} | {cheaper:.2f} |",
                 flush=True,
             )
 

@@ -23,6 +23,7 @@ from s4gw.codec import (
 )
 from s4gw.gateway import faults
 from s4gw.objects import DigestPlan, Objects
+from s4gw.objects.buffers import Room
 from s4gw.s3.errors import ServiceUnavailable
 from tests.gpu.kit import text
 from tests.objects.bodies import BytesSource
@@ -39,7 +40,10 @@ class FakeGpu:
     def __init__(self, _pool: Executor) -> None:
         self.decoded = 0
 
-    def submit(self, data: memoryview, _choice: Choice) -> Future[EncodedFrame]:
+    def reserve(self, _size: int) -> None:
+        """No room to spare."""
+
+    def submit(self, data: memoryview, _choice: Choice, _room: Room) -> Future[EncodedFrame]:
         size = data.nbytes
         payload = Container(FcgAlgorithm.GDEFLATE, 0, size, size, [zlib.compress(data)]).pack()
         header = FrameHeader(CODEC, size, len(payload), crc32c(data))

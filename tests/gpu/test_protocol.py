@@ -99,8 +99,11 @@ def test_other_filters_are_refused(parameters: bytes) -> None:
 
 def test_slots_fill_the_ring() -> None:
     """One after another, none outside, none over another."""
-    offsets = [protocol.slot_offset(lane, slot, 4) for lane in range(3) for slot in range(4)]
-    assert [protocol.HEADER_SIZE + SLOT_BYTES * number for number in range(12)] == offsets
+    places = [(lane, slot) for lane in range(3) for slot in range(4)]
+    offsets = [
+        place(lane, slot, 4) for lane, slot in places for place in (protocol.slot_offset, protocol.result_offset)
+    ]
+    assert [protocol.HEADER_SIZE + SLOT_BYTES * number for number in range(24)] == offsets
     assert protocol.ring_bytes(3, 4) == offsets[-1] + SLOT_BYTES
 
 

@@ -141,7 +141,7 @@ def test_chunks_of_all_lanes_go_into_one_launch(bench: Bench) -> None:
     for lane in range(3):
         answers = bench.answers(lane, 2 if lane else 3)[-2:]
         assert [(Status.DONE, 1), (Status.DONE, 2)] == [(answer.status, answer.sequence) for answer in answers]
-        results = [bytes(bench.link.ring.slot(lane, answer.sequence)[: answer.size]) for answer in answers]
+        results = [bytes(bench.link.ring.result(lane, answer.sequence)[: answer.size]) for answer in answers]
         assert ([b"!012"] * 2, [crc32c(b"!012")] * 2) == (results, [answer.crc32c for answer in answers])
     assert (int(CodecId.CPU_ZSTD), [CHUNK] * 6) == bench.engine.batches[1]
     assert 2 == sample(bench.metrics, "s4_gpu_batch_total", result="ok")

@@ -16,7 +16,7 @@ from s4gw.backends.base import BucketInfo, ObjectMeta
 from s4gw.checksum import Algorithm
 from s4gw.codec import SamplingDispatcher
 from s4gw.objects import DigestPlan
-from s4gw.objects.buffers import BufferPool
+from s4gw.objects.buffers import Buffer, BufferPool
 from s4gw.objects.receive import FRAMES_IN_FLIGHT, Received, Squisher
 from s4gw.s3.errors import IncompleteBody
 
@@ -37,17 +37,17 @@ class Buffers(BufferPool):
         self.out = self.most = 0
         self.spoil = False
 
-    def take(self) -> bytearray:
+    def take(self) -> Buffer:
         with self.lock:
             self.out += 1
             self.most = max(self.most, self.out)
         return super().take()
 
-    def give(self, buffer: bytearray) -> None:
+    def give(self, buffer: Buffer) -> None:
         with self.lock:
             self.out -= 1
         if self.spoil:
-            buffer[:] = bytes(len(buffer))
+            buffer.view[:] = bytes(len(buffer.view))
         super().give(buffer)
 
 
