@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from s4gw.codec import (
     stream_raw,
 )
 from s4gw.gpu import GPU_CONTAINERS, SLOTS_PER_LANE, Client, Link, State, Supervisor, Unavailable, Wanted
+from s4gw.objects.buffers import BufferPool, Room
 from s4gw.observability import Metrics
 from s4gw.tools import bench_data
 
@@ -244,7 +245,6 @@ def throughput(gpu: Rig, size: int, rounds: int) -> list[Figure]:
     """Compress *size* bytes of each kind of data, directly and through the ring, in turns."""
     figures = []
     for name in DATA:
-        # As many buffers as a lane has slots, again and again: a gateway receives into buffers that it has just used.
         data = bench_data.make(name, SLOTS_PER_LANE * FRAME_BYTES)
         buffers = [memoryview(data)[start : start + FRAME_BYTES] for start in range(0, len(data), FRAME_BYTES)]
         frames = [buffers[number % len(buffers)] for number in range(-(-size // FRAME_BYTES))]
@@ -253,12 +253,12 @@ def throughput(gpu: Rig, size: int, rounds: int) -> list[Figure]:
             prefer = codec if codec in GPU_CONTAINERS else None
             choice = _choices(codec)[-1]
             client = gpu.client(prefer)
-            _timed(gpu, frames[:SLOTS_PER_LANE], choice, client.submit)  # the first results are all verified
+            _timed(gpu, frames[:SLOTS_PER_LANE], choice, client)  # the first results are all verified
             before = sum(gpu.fallbacks(prefer, BUSY).values())
             direct, ring = [], []
             for _ in range(rounds):
-                direct.append(_timed(gpu, frames, choice, lambda data, how: gpu.pool.submit(encode_frame, data, how)))
-                ring.append(_timed(gpu, frames, choice, client.submit))
+                direct.append(_timed(gpu, frames, choice, None))
+                ring.append(_timed(gpu, frames, choice, client))
             fell = sum(gpu.fallbacks(prefer, BUSY).values()) - before
             share = 1 - fell / (rounds * len(frames))
             figures.append(Figure(name, codec.label, _best(direct), _best(ring), share))
@@ -269,22 +269,33 @@ def _best(speeds: Sequence[Speed]) -> Speed:
     return max(speeds, key=lambda speed: speed.mb_per_s)
 
 
-def _timed(
-    gpu: Rig,
-    frames: Sequence[memoryview],
-    choice: Choice,
-    submit: Callable[[memoryview, Choice], Future[EncodedFrame]],
-) -> Speed:
-    """Compress with as many frames under way as the lane has slots, as gateway workers do."""
-    pending: deque[Future[EncodedFrame]] = deque()
+def _timed(gpu: Rig, frames: Sequence[memoryview], choice: Choice, client: Client | None) -> Speed:
+    """Compress with as many frames under way as the lane has slots, as gateway workers do.
+
+    Each is copied first into a slot that is lent, or into a buffer that was used before, as a body would be received.
+    """
+    buffers = BufferPool(FRAME_BYTES)
+    pending: deque[tuple[Future[EncodedFrame], Room]] = deque()
     stored = 0
     cpu = _cpu_s(gpu)
     began = time.monotonic()
+
+    def finish() -> int:
+        future, room = pending.popleft()
+        size = future.result(WAIT_S).stored_size
+        room.give_back()
+        return size
+
     for frame in frames:
         if len(pending) >= SLOTS_PER_LANE:
-            stored += pending.popleft().result(WAIT_S).stored_size
-        pending.append(submit(frame, choice))
-    stored += sum(future.result(WAIT_S).stored_size for future in pending)
+            stored += finish()
+        room: Room = (client.reserve(FRAME_BYTES) if client is not None else None) or buffers.take()
+        data = room.view[: len(frame)]
+        data[:] = frame
+        submitted = gpu.pool.submit(encode_frame, data, choice) if client is None else client.submit(data, choice, room)
+        pending.append((submitted, room))
+    while pending:
+        stored += finish()
     wall = time.monotonic() - began
     size = sum(map(len, frames))
     return Speed(size / stored, size / wall / 1e6, (_cpu_s(gpu) - cpu) / (size / 1e9))

@@ -1,7 +1,8 @@
 """The fault engine: the CPU engine, which goes wrong as the environment tells it to.
 
-``S4GW_TEST_FAULT`` is ``kind:file``. *file* has a character per batch to come, "." for a sound one and "x" for one that
-goes wrong; later ones are sound. It outlives the processes, so that a worker that died is followed by a sound one.
+``S4GW_TEST_FAULT`` names a file with a character per batch to come, "." for a sound one, else the place in `KINDS` of
+what goes wrong, in base 36; later ones are sound. It outlives the processes, so that a worker that died is followed by
+a sound one, and may be written again.
 """
 
 from __future__ import annotations
@@ -42,22 +43,23 @@ class FaultEngine(CpuEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kind, _, file = os.environ[VARIABLE].partition(":")
-        self._file = Path(file)
+        self._file = Path(os.environ[VARIABLE])
 
-    def _due(self) -> bool:
+    def _due(self) -> str:
+        """What the next batch is to meet; empty for nothing."""
         with self._file.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             coming = file.read()
             file.seek(0)
             file.truncate()
             file.write(coming[1:])
-        return coming.startswith("x")
+        return "" if coming[:1] in {"", "."} else KINDS[int(coming[0], 36)]
 
     def encode_batch(self, task: Task, chunks: Sequence[memoryview]) -> Sequence[bytes | EngineError]:
-        if not self._due():
+        kind = self._due()
+        if not kind:
             return super().encode_batch(task, chunks)
-        match self._kind:
+        match kind:
             case "hang":
                 time.sleep(3600)
             case "hang-holding-the-lock":
@@ -72,7 +74,7 @@ class FaultEngine(CpuEngine):
                 raise RuntimeError("broken")
         results = list(super().encode_batch(task, chunks))
         sound = [each if isinstance(each, bytes) else b"" for each in results]
-        match self._kind:
+        match kind:
             case "short":
                 return [each[: len(each) // 2] for each in sound]
             case "wrong":  # sound frames of other bytes
@@ -99,7 +101,7 @@ def none(device: int) -> FaultEngine:
 
 
 def plan(folder: Path, kind: str, batches: str) -> str:
-    """Value of `VARIABLE` for *batches*, see above."""
+    """Let *batches* come, of which those that are "x" meet *kind*. Returns: value of `VARIABLE`."""
     file = folder / "batches-to-come"
-    file.write_text(batches)
-    return f"{kind}:{file}"
+    file.write_text(batches.replace("x", "0123456789abcdefghijklmnopqrstuvwxyz"[KINDS.index(kind)]))
+    return str(file)
