@@ -18,6 +18,7 @@ from s4gw.auth.model import (
 )
 from s4gw.auth.outgoing import OutgoingSigner
 from s4gw.auth.post_policy import FormPolicy, authenticate_form, form_policy
+from s4gw.auth.presign import headers_in_query
 
 __all__ = [
     "ANONYMOUS",
@@ -36,6 +37,7 @@ __all__ = [
     "authenticate",
     "authenticate_form",
     "form_policy",
+    "headers_in_query",
     "owner_id_of",
     "parse_credentials_file",
 ]

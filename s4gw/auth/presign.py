@@ -43,6 +43,9 @@ _REQUIRED: Final = (
 _KNOWN: Final = frozenset({*_REQUIRED, "X-Amz-Security-Token", "X-Amz-Content-Sha256"})
 
 
+_NOT_HEADERS: Final = frozenset({name.lower() for name in _KNOWN} | {"x-amz-tagging"})
+
+
 class ExpiresOutOfRangeError(AuthorizationQueryParametersError):
     """``X-Amz-Expires`` is no time that a URL may live: S3's code, and 403 as for a URL that has expired."""
 
@@ -56,6 +59,18 @@ def presign_parameters(query: str) -> dict[str, str]:
     """
     found = once_each(query, _KNOWN, AuthorizationQueryParametersError)
     return found if "X-Amz-Algorithm" in found or "X-Amz-Signature" in found else {}
+
+
+def headers_in_query(query: Mapping[str, str]) -> dict[str, str]:
+    """Headers that a presigned URL brings along: lower-case name -> value; empty for other requests.
+
+    SDKs for JavaScript, PHP and Ruby move ``x-amz-*`` headers, metadata among them, into the URL that they sign, and S3
+    takes them from there. It ignores tags in that place (https://github.com/aws/aws-sdk-go-v2/pull/1017).
+    """
+    if "X-Amz-Signature" not in query:
+        return {}
+    found = ((name.lower(), value) for name, value in query.items())
+    return {name: value for name, value in found if name.startswith("x-amz-") and name not in _NOT_HEADERS}
 
 
 def authenticate_query(

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import falcon
 import msgspec
 
+from s4gw.auth import headers_in_query
 from s4gw.gateway.body import Body, open_body
 from s4gw.s3 import headers, names, operation, uri
 
@@ -72,7 +73,7 @@ class S3Request(falcon.Request):
         raw_path: Path as sent, without the authority of an absolute target.
         raw_query: Query string as sent, without the question mark.
         raw_headers: (lower-case name, value) in the order sent; bytes above 127 as Latin-1.
-        header_map: Lower-case name -> value; repeated headers joined by commas.
+        header_map: Lower-case name -> value; repeated headers joined by commas; with those that a presigned URL brings.
     """
 
     services: Services
@@ -120,8 +121,10 @@ class S3Request(falcon.Request):
         Raises: InvalidURI, KeyTooLongError, MethodNotAllowed, NotImplemented_ and what else the target deserves.
         """
         self.services = services
-        sent = self.header_map
         path, self.query = uri.split_target(self.raw_target_text)
+        if self.query and (brought := headers_in_query(self.query)):
+            self.header_map = {**brought, **self.header_map}
+        sent = self.header_map
         domains = services.settings.domains
         virtual = uri.bucket_from_host(sent.get("host", ""), domains) if domains else None
         if virtual is None:

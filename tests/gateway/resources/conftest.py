@@ -14,7 +14,6 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 
 from s4gw.gateway.app import create_app
-from s4gw.observability import log
 from tests.gateway.kit import ALICE, make_services
 
 
@@ -73,7 +72,6 @@ def _text(value: Any) -> str:
 @pytest.fixture
 def s3() -> Iterator[Any]:
     """Client of an empty server; it owns what it makes."""
-    log.configure("json", io.StringIO())
     services = make_services(clock=time.time)
     client = boto3.client(
         "s3",

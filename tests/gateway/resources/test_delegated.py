@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +20,6 @@ from s4gw.gateway.app import create_app
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
 from s4gw.gateway.resources import RESOURCES
 from s4gw.gateway.resources.delegated import REFUSED, SQUISHED, TRANSPARENT, UPSTREAM_RESOURCES, Way, way_of
-from s4gw.observability import log
 from s4gw.policy import ACTIONS
 from s4gw.s3 import errors
 from s4gw.s3.operation import ROUTED
@@ -68,7 +66,6 @@ def upstream() -> Recorder:
 @contextlib.contextmanager
 def clients_of(upstream: Recorder, settings: Settings | None = None) -> Iterator[Any]:
     """Makes boto3 clients of a gateway in front of *upstream*; Alice owns what is there."""
-    log.configure("json", io.StringIO())
     backend = MemoryBackend()
     backend.create_bucket(BucketInfo(name="bucket", owner=ALICE.owner_id, created_ms=0))
     services = make_services(settings, backend=backend, clock=time.time)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -18,7 +17,6 @@ from botocore.exceptions import ClientError
 from s4gw.bucketconfig import encryption as rules
 from s4gw.gateway.app import create_app
 from s4gw.gateway.middleware import encryption
-from s4gw.observability import log
 from s4gw.policy import ACTIONS
 from s4gw.s3.errors import SlowDown
 from tests.gateway.kit import ALICE, make_services
@@ -90,7 +88,6 @@ def _field(name: str, value: str) -> bytes:
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    log.configure("json", io.StringIO())
     made = Gateway()
     yield made
     made.services.objects.close()

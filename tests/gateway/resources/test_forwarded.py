@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,6 @@ from botocore.exceptions import ClientError
 
 from s4gw.backends import BucketInfo, MemoryBackend, ObjectMeta, StoredObject
 from s4gw.gateway.app import create_app
-from s4gw.observability import log
 from tests.gateway.kit import ALICE, make_services
 from tests.gateway.resources.conftest import InProcess
 
@@ -65,7 +63,6 @@ def store() -> Recording:
 @pytest.fixture
 def s3(store: Recording) -> Iterator[Any]:
     """Client of a gateway in front of an upstream."""
-    log.configure("json", io.StringIO())
     services = dataclasses.replace(make_services(backend=store, clock=time.time), upstream=NoUpstream())
     client = boto3.client(
         "s3",
