@@ -16,14 +16,8 @@ import msgspec
 from s4gw.checksum import Buffer
 from s4gw.codec import estimate, hint, order, pco, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter
-from s4gw.codec.dispatch import (
-    INCOMPRESSIBLE_PERMILLE,
-    Dispatcher,
-    SamplingDispatcher,
-    spread,
-    trial_level,
-    trial_sample,
-)
+from s4gw.codec.dispatch import Dispatcher, SamplingDispatcher, spread, trial_level, trial_sample
+from s4gw.codec.estimate import INCOMPRESSIBLE_PERMILLE
 from s4gw.codec.layout import CodecId, PcoType, TypedFilter
 
 AUTO_BYTES_MIN: Final = 64 * 1024

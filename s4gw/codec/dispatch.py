@@ -12,6 +12,7 @@ from s4gw.checksum import Buffer
 from s4gw.codec import registry, zstd
 from s4gw.codec.choice import Choice
 from s4gw.codec.errors import UnsupportedCodec
+from s4gw.codec.estimate import INCOMPRESSIBLE_PERMILLE
 from s4gw.codec.layout import CodecId
 
 SMALL_BYTES: Final = 16 * 1024
@@ -19,8 +20,6 @@ SMALL_BYTES: Final = 16 * 1024
 
 _PIECE_BYTES: Final = 8 * 1024
 _PIECES: Final = 4
-INCOMPRESSIBLE_PERMILLE: Final = 985  # four pieces that shrink by less than this are not worth a codec
-
 _CLEARLY_PERMILLE: Final = 900  # a piece that shrinks by this much settles it: no more pieces are tried
 
 _TRIAL_BYTES: Final = 128 * 1024

@@ -15,11 +15,13 @@ import numpy as np
 from s4gw.checksum import Buffer
 from s4gw.codec import pco, transform, typed, zstd
 from s4gw.codec.choice import Choice, Column, Filter, rotated
-from s4gw.codec.dispatch import INCOMPRESSIBLE_PERMILLE
 from s4gw.codec.layout import RECORD_BYTES_MAX, CodecId, PcoType
 from s4gw.codec.transform import Bytes
 
 LEVEL: Final = 1
+
+INCOMPRESSIBLE_PERMILLE: Final = 985
+"""Samples of which more than this is left are not worth a codec."""
 
 _NOISE_PLANES: Final = 8
 _NOISE_LAGS: Final = (1, 2, 3, 4, 6, 8)

@@ -11,7 +11,7 @@ that its middleware has not set yet is an `AttributeError`, which is a fault of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import falcon
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from s4gw.auth import Identity, Principal
     from s4gw.backends.base import BucketInfo, StoredObject
     from s4gw.bucketconfig.encryption import Encryption
-    from s4gw.gateway.middleware.lookups import Place
     from s4gw.gateway.services import Services
     from s4gw.s3.operation import Operation
 
@@ -51,6 +50,14 @@ class Facts(msgspec.Struct):
     """Body bytes sent to the client."""
     error: str = ""
     """S3 code of the error that was answered."""
+
+
+class Place(NamedTuple):
+    """What an action is done to; an empty key means the bucket."""
+
+    bucket: str
+    key: str
+    version_id: str | None
 
 
 class S3Request(falcon.Request):

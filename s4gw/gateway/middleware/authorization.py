@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from s4gw.bucketconfig import stored_ownership, stored_public_access_block
-from s4gw.gateway.middleware.lookups import Place, look_at
+from s4gw.gateway.middleware.lookups import look_at
+from s4gw.gateway.request import Place
 from s4gw.policy import (
     ACTIONS,
     HEADERS_OF,

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from s4gw.gateway.request import Place, S3Request
 from s4gw.s3.errors import NoSuchBucket, NoSuchKey, NoSuchVersion
 
 if TYPE_CHECKING:
     from s4gw.backends.base import StoredObject
-    from s4gw.gateway.request import S3Request
-
-
-class Place(NamedTuple):
-    """What an action is done to; an empty key means the bucket."""
-
-    bucket: str
-    key: str
-    version_id: str | None
 
 
 def looked_up(req: S3Request, bucket: str, key: str, version_id: str | None = None) -> StoredObject | None:
