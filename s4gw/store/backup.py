@@ -17,7 +17,7 @@ import msgspec
 
 from s4gw.store.errors import DataDirError
 from s4gw.store.layout import VOLUME_HEADER, volume_path
-from s4gw.store.lock import FileLock
+from s4gw.store.lock import COMMITTER_LOCK, FileLock
 from s4gw.store.recovery import prepare, volume_ids
 from s4gw.store.schema import fetch
 from s4gw.store.upkeep import PAUSE_FILE, UPKEEP_LOCK, Pace
@@ -43,14 +43,17 @@ def backup(data_dir: Path, target: Path, pace: Pace) -> BackedUp:
 
     Compaction waits meanwhile, nothing else does.
 
-    Raises: DataDirError, StoreLocked (compaction or a scrub is running), Stopped, OSError.
+    Raises: DataDirError, also for a target that is served or has volumes of another store; StoreLocked (compaction or a
+        scrub is running, or *target* is served), Stopped, OSError.
     """
     prepare(data_dir, read_only=True)
+    _check_apart(data_dir, target)
     if target.exists() and any(target.iterdir()) and not (target / "FORMAT").exists():
         raise DataDirError(f"{target} holds something else")
     (target / "volumes").mkdir(mode=0o700, parents=True, exist_ok=True)
     target.chmod(0o700)
-    with FileLock(data_dir / UPKEEP_LOCK, wait=True):
+    with FileLock(target / COMMITTER_LOCK), FileLock(data_dir / UPKEEP_LOCK, wait=True):
+        _check_same_store(data_dir, target)
         fresh = target / "index.db.new"
         _copy_index(data_dir, fresh)
         connection = apsw.Connection(str(fresh))
@@ -74,6 +77,26 @@ def backup(data_dir: Path, target: Path, pace: Pace) -> BackedUp:
             volume_path(target, volume).unlink()
     done.volumes = len(kept)
     return done
+
+
+def _check_apart(data_dir: Path, target: Path) -> None:
+    """SECURITY: a copy into itself would take the store for an old backup of it, and remove what that has too much."""
+    ours, copy = data_dir.resolve(), target.resolve()
+    if ours.is_relative_to(copy) or copy.is_relative_to(ours):
+        raise DataDirError(f"{data_dir} and {target} hold one another: a copy needs a place of its own")
+
+
+def _check_same_store(data_dir: Path, target: Path) -> None:
+    """SECURITY: whoever mistakes another store for the backup must not lose it. Each volume has a salt of its own."""
+    theirs = set(volume_ids(target))
+    for volume in volume_ids(data_dir):
+        if volume in theirs and _header_of(data_dir, volume) != _header_of(target, volume):
+            raise DataDirError(f"{target} holds volumes of another store")
+
+
+def _header_of(data_dir: Path, volume: int) -> bytes:
+    with volume_path(data_dir, volume).open("rb") as file:
+        return file.read(VOLUME_HEADER.size)
 
 
 def restore(source: Path, data_dir: Path, pace: Pace) -> BackedUp:

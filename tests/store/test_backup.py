@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s4gw.store import DataDirError, Store, upkeeping
+from s4gw.store import DataDirError, Store, StoreLocked, upkeeping
 from s4gw.store.layout import volume_path
 from s4gw.store.rebuild import rebuild_index
 from tests.store.kit import all_rows, delete, get, keys, make_bucket, put
@@ -98,3 +98,37 @@ def test_places_that_hold_something_else_are_refused(tmp_path: Path) -> None:
         upkeeping.restore(tmp_path / "nothing", tmp_path / "fresh", upkeeping.Pace(tmp_path, 0))
     store.close()
     assert volume_path(tmp_path / "backup", 1).exists()
+
+
+@pytest.mark.parametrize("place", ["data", "data/backup", "data/volumes", ".", "link", "link/backup"])
+def test_a_backup_into_itself_is_refused(place: str, tmp_path: Path) -> None:
+    """Nor into a directory around the store; links do not hide it, and nothing is made or changed there."""
+    store = open_store(tmp_path / "data")
+    make_bucket(store)
+    stored = fill(store)
+    (tmp_path / "link").symlink_to("data")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataDirError, match="a place of its own"):
+        take(store, tmp_path / place)
+    assert before == sorted(tmp_path.rglob("*"))
+    check_all(store, stored)
+    store.close()
+
+
+def test_another_store_is_no_place_for_a_backup(tmp_path: Path) -> None:
+    """Neither while it is served, nor when nobody serves it: nothing of it is lost."""
+    store, other = open_store(tmp_path / "data"), open_store(tmp_path / "other")
+    make_bucket(store)
+    make_bucket(other)
+    put(store, "k", b"ours")
+    stored = fill(other)
+    with pytest.raises(StoreLocked):
+        take(store, tmp_path / "other")
+    check_all(other, stored)
+    other.close()
+    with pytest.raises(DataDirError, match="another store"):
+        take(store, tmp_path / "other")
+    again = open_store(tmp_path / "other")
+    check_all(again, stored)
+    again.close()
+    store.close()

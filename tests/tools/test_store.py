@@ -83,6 +83,14 @@ def test_backup_and_restore(data_dir: Path, tmp_path: Path, capsys: pytest.Captu
     assert MISUSE == run(capsys, "restore", "--data-dir", tmp_path / "new", tmp_path / "backup")[0]
 
 
+def test_a_backup_into_the_data_directory(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Misuse, told in one line."""
+    status = main(["store", "backup", "--data-dir", str(data_dir), str(data_dir / "backup")])
+    told = capsys.readouterr()
+    assert (MISUSE, "", 1) == (status, told.out, told.err.count("\n"))
+    assert not (data_dir / "backup").exists()
+
+
 def test_pause_resume_and_what_is_no_store(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert OK == run(capsys, "pause", "--data-dir", data_dir)[0]
     assert (data_dir / "upkeep.paused").exists()
