@@ -97,3 +97,16 @@ def test_readme_commands_exist() -> None:
     missing = [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
     runs_check = "make check" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert ([], True, True) == (missing, runs_check, {"run", "test", "check", "bench"} <= set(named))
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", "ami/README.md"])
+def test_units_name_pages_that_installing_puts_there(page: str) -> None:
+    """What `systemctl help s4gw` opens is a page of this tree, at the place to which the commands of *page* copy it."""
+    copied, place = re.findall(r"&& cp -r (.+) (/\S+)/\n", (ROOT / page).read_text(encoding="utf-8"))[0]
+    units = [unit.read_text(encoding="utf-8") for unit in sorted((ROOT / "systemd").iterdir())]
+    named = [
+        uri for unit in units for line in re.findall("^Documentation=(.*)", unit, re.MULTILINE) for uri in line.split()
+    ]
+    paths = [uri.removeprefix(f"file://{place}/") for uri in named]
+    assert paths
+    assert [] == [path for path in paths if not (ROOT / path).is_file() or path.partition("/")[0] not in copied.split()]
