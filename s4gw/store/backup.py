@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -50,19 +51,24 @@ def backup(data_dir: Path, target: Path, pace: Pace) -> BackedUp:
     _check_apart(data_dir, target)
     if target.exists() and any(target.iterdir()) and not (target / "FORMAT").exists():
         raise DataDirError(f"{target} holds something else")
+    with _unserved(target), FileLock(data_dir / UPKEEP_LOCK, wait=True):
+        return _copy_store(data_dir, target, pace)
+
+
+def _copy_store(data_dir: Path, target: Path, pace: Pace) -> BackedUp:
+    """Copy, while nobody removes volumes and nobody serves *target*."""
     (target / "volumes").mkdir(mode=0o700, parents=True, exist_ok=True)
     target.chmod(0o700)
-    with FileLock(target / COMMITTER_LOCK), FileLock(data_dir / UPKEEP_LOCK, wait=True):
-        _check_same_store(data_dir, target)
-        fresh = target / "index.db.new"
-        _copy_index(data_dir, fresh)
-        connection = apsw.Connection(str(fresh))
-        try:
-            done = _copy_volumes(connection, data_dir, target, pace)
-            kept = {volume for (volume,) in fetch(connection, _NEEDED)}
-            connection.execute("PRAGMA journal_mode=DELETE")  # one file; a store makes it a log again
-        finally:
-            connection.close()
+    _check_same_store(data_dir, target)
+    fresh = target / "index.db.new"
+    _copy_index(data_dir, fresh)
+    connection = apsw.Connection(str(fresh))
+    try:
+        done = _copy_volumes(connection, data_dir, target, pace)
+        kept = {volume for (volume,) in fetch(connection, _NEEDED)}
+        connection.execute("PRAGMA journal_mode=DELETE")  # one file; a store makes it a log again
+    finally:
+        connection.close()
     for path in sorted(data_dir.iterdir()):
         ours = path.suffix == ".lock" or path.name.startswith("index.db") or path.name in _OF_PROCESSES
         if path.is_file() and not ours:
@@ -86,6 +92,12 @@ def _check_apart(data_dir: Path, target: Path) -> None:
         raise DataDirError(f"{data_dir} and {target} hold one another: a copy needs a place of its own")
 
 
+def _unserved(place: Path) -> AbstractContextManager[object]:
+    """Keep *place* from being served, if it ever was; where backups are there may be no locks, or nothing to write."""
+    lock = place / COMMITTER_LOCK
+    return FileLock(lock) if lock.exists() else nullcontext()
+
+
 def _check_same_store(data_dir: Path, target: Path) -> None:
     """SECURITY: whoever mistakes another store for the backup must not lose it. Each volume has a salt of its own."""
     theirs = set(volume_ids(target))
@@ -100,11 +112,16 @@ def _header_of(data_dir: Path, volume: int) -> bytes:
 
 
 def restore(source: Path, data_dir: Path, pace: Pace) -> BackedUp:
-    """Copy the backup *source* into *data_dir*, which is missing or empty. Raises: DataDirError, Stopped, OSError."""
+    """Copy the backup *source*, which may be read-only, into *data_dir*, which is missing or empty.
+
+    Raises: DataDirError, StoreLocked (*source* is served), Stopped, OSError.
+    """
     prepare(source, read_only=True)
+    _check_apart(source, data_dir)
     if data_dir.exists() and any(data_dir.iterdir()):
         raise DataDirError(f"{data_dir} is not empty")
-    return backup(source, data_dir, pace)
+    with _unserved(source):
+        return _copy_store(source, data_dir, pace)
 
 
 _NEEDED: Final = "SELECT id FROM volumes WHERE state NOT IN ('deleting', 'gone')"

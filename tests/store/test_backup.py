@@ -34,12 +34,15 @@ def test_a_backup_and_the_next(tmp_path: Path) -> None:
     third = take(store, tmp_path / "backup")
     before = all_rows(store.data_dir)
     store.close()
+    taken = sorted((tmp_path / "backup").rglob("*"))
     upkeeping.restore(tmp_path / "backup", tmp_path / "restored", upkeeping.Pace(tmp_path, 0))
+    assert taken == sorted((tmp_path / "backup").rglob("*"))  # it may lie where nothing can be written
     assert before == all_rows(tmp_path / "restored")
     found = upkeeping.check(tmp_path / "restored", pace=upkeeping.Pace(tmp_path, 0), read=True)
     restored = open_store(tmp_path / "restored")
     check_all(restored, stored)
     restored.close()
+    assert not list((tmp_path / "backup").glob("*.lock"))  # nor may there be locks
     assert "secret" == (tmp_path / "restored" / "credentials").read_text()
     assert [] == found.lines
     assert (first.volumes == first.copied, second.copied < 3) == (True, True)
