@@ -181,6 +181,10 @@ class Committer:
             volume = 0 if self._rotate_first or not self._room.left() else self._volume
             return [Reply(volume, outcomes) for outcomes in answers]
 
+    def flush_with(self, flush: Callable[[int], None]) -> None:
+        """Flush in another way from now on: it raises OSError where a flush fails, and does not come back before."""
+        self._flush = flush
+
     def close(self) -> None:
         """Write the log back into the index and release everything."""
         with self._lock:
