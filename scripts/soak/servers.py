@@ -112,6 +112,8 @@ class Plan:
     command: Callable[[Path, int, Keys], Sequence[str]]
     ready: str
     """Path that answers anything but 5xx once requests are served."""
+    prepare: Callable[[Path], None] = lambda _folder: None
+    """What is done in its folder then."""
 
 
 def _s4gw(folder: Path, port: int, _: Keys) -> Sequence[str]:
@@ -129,6 +131,7 @@ def _seaweedfs(folder: Path, port: int, keys: Keys) -> Sequence[str]:
     config.write_text(json.dumps({"identities": [identity]}))
     (folder / "data").mkdir()
     ports = {"s3": port, "master": free_port(), "volume": free_port(), "filer": free_port()}
+    (folder / "ports.json").write_text(json.dumps(ports))
     options = {
         "dir": str(folder / "data"),
         "ip": "127.0.0.1",
@@ -145,6 +148,16 @@ def _seaweedfs(folder: Path, port: int, keys: Keys) -> Sequence[str]:
         "volume.max": "200",
     } | {f"{part}.port": str(number) for part, number in ports.items()}
     return (str(BIN / "weed"), f"-logdir={folder}", "server", *(f"-{name}={value}" for name, value in options.items()))
+
+
+def _flush_volumes(folder: Path) -> None:
+    """Have SeaweedFS flush each body before its answer; its own index of names goes on without."""
+    ports = json.loads((folder / "ports.json").read_text())
+    servers = [f"-{part}=127.0.0.1:{ports[part]}" for part in ("master", "filer")]
+    subprocess.run(
+        [str(BIN / "weed"), "shell", *servers], input=b"fs.configure -locationPrefix=/buckets/ -fsync -apply\n",
+        check=True, timeout=START_S_MAX, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 def _rclone(folder: Path, port: int, keys: Keys) -> Sequence[str]:
@@ -164,6 +177,7 @@ def _rclone(folder: Path, port: int, keys: Keys) -> Sequence[str]:
 KINDS: Final[Mapping[str, Plan]] = {
     "s4gw": Plan(_s4gw, "/ready"),
     "seaweedfs": Plan(_seaweedfs, "/"),
+    "seaweedfs-fsync": Plan(_seaweedfs, "/", _flush_volumes),
     "rclone": Plan(_rclone, "/"),
 }
 
@@ -222,6 +236,7 @@ def _started(name: str, plan: Plan, parent: Path | None, extra: Mapping[str, str
     server = Server(name, Endpoint.parse(f"http://127.0.0.1:{port}"), keys, folder / "data", mark, process, log)
     try:
         _wait(server, plan.ready)
+        plan.prepare(folder)
         yield server
     finally:
         server.stop()
