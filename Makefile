@@ -89,7 +89,7 @@ bench-store: $(VENV)/.installed-dev ## a million keys: listings, start, memory; 
 bench: $(VENV)/.installed-bench ## against SeaweedFS and rclone on this machine; table and plot in bench-out/
 	$(BIN)/python scripts/soak/bench.py $(BENCH)
 
-bench-upstream: $(VENV)/.installed-dev ## what a range of 64 KiB takes when the upstream is 50 ms away
+bench-upstream: $(VENV)/.installed-dev ## ranges, and the end of an upload of 1,000 parts, when the upstream is 50 ms away
 	$(BIN)/python -m tests.live.latency
 
 dist: $(VENV)/.installed-dev ## wheel and source archive in dist/

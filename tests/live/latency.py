@@ -1,8 +1,8 @@
-"""What a range of 64 KiB takes through a gateway whose upstream is 50 ms away: ``python -m tests.live.latency``.
+"""What clients wait for when the upstream is 50 ms away: ``python -m tests.live.latency``.
 
-Three ways, each over one connection: the stored bytes straight from the upstream, the original through the gateway for
-the first time of each object, and again. All pass the same proxy, which delays each request; so the difference between
-the first figure and the last is the gateway's.
+Ranges of 64 KiB go three ways, each over one connection: the stored bytes straight from the upstream, the original
+through the gateway for the first time of each object, and again. All pass the same proxy, which delays each request; so
+the difference between the first figure and the last is the gateway's. Then an upload of a thousand parts is completed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ OBJECTS: Final = 20
 OBJECT_BYTES: Final = 4 * 1024**2
 WARM_READS: Final = 100
 BUCKET: Final = "latency"
+PARTS: Final = 1000
+PART_BYTES: Final = 5 * 1024**2
+THREADS: Final = 4
 
 
 def main() -> None:
@@ -55,11 +59,16 @@ def main() -> None:
             after_cold = sum(proxy.count().values())
             warm = list(times(client, rng.choices(keys, k=WARM_READS), OBJECT_BYTES, rng))
             asked = sum(proxy.count().values()) - after_cold
+            proxy.delay_s = 0.0
+            upload = uploaded(client)
+            proxy.delay_s = DELAY_S
+            first_s, done_s = complete(client, *upload)
     for label, found in (("straight", direct), ("cold", cold), ("warm", warm)):
         tell(label, found)
     sys.stdout.write(f"requests upstream: cold {after_cold / OBJECTS:.2f}, warm {asked / WARM_READS:.2f} for each\n")
     added_s = statistics.median(warm) - statistics.median(direct)
     sys.stdout.write(f"the gateway adds {added_s * 1000:.1f} ms to the median of a warm range\n")
+    sys.stdout.write(f"complete of {PARTS} parts: first byte after {first_s:.2f} s, done after {done_s:.2f} s\n")
 
 
 def client_size(client: Any, key: str) -> int:
@@ -81,6 +90,37 @@ def times(client: Any, keys: Sequence[str], size: int, rng: random.Random) -> It
         if len(got) != RANGE_BYTES:
             raise AssertionError(got)
     link.close()
+
+
+def uploaded(client: Any) -> tuple[dict[str, str], str]:
+    """Upload parts. Returns: the upload, the document that completes it."""
+    upload = {"Bucket": BUCKET, "Key": "parts"}
+    upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+    body = b"".join(datasets.nginx(PART_BYTES))
+
+    def send(number: int) -> str:
+        etag = client.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+        return f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = "".join(pool.map(send, range(1, PARTS + 1)))
+    return upload, f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>"
+
+
+def complete(client: Any, upload: dict[str, str], document: str) -> tuple[float, float]:
+    """Seconds from the request to the first byte of the answer's body, and to its last."""
+    url = urlsplit(client.generate_presigned_url("complete_multipart_upload", Params=upload))
+    link = http.client.HTTPConnection(url.netloc, timeout=600)
+    began = time.perf_counter()
+    link.request("POST", f"{url.path}?{url.query}", document, {"Content-Type": "application/xml"})
+    answer = link.getresponse()
+    answer.read(1)
+    first_s = time.perf_counter() - began
+    rest = answer.read()
+    link.close()
+    if b"<CompleteMultipartUploadResult" not in rest:
+        raise AssertionError(rest)
+    return first_s, time.perf_counter() - began
 
 
 def tell(label: str, found: Sequence[float]) -> None:
