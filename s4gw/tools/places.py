@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from s4gw.backends.base import Backend
 
 SCHEME: Final = "s3://"
-_STAMP: Final = "FORMAT"  # every data directory has this file
+_STAMP: Final = "FORMAT"
 _UPSTREAM_FLAGS: Final = (
     *((flag, metavar, text) for flag, metavar, text in UPSTREAM_FLAGS if flag != "--listing"),
     ("--region", "NAME", "of the gateway (us-east-1)"),
@@ -39,9 +39,14 @@ def add_upstream(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, metavar=metavar, help=text)
 
 
+def is_data_dir(data_dir: Path) -> bool:
+    """Whether it has the file that every data directory has: a mistyped path must not become one."""
+    return (data_dir / _STAMP).is_file()
+
+
 def check_data_dir(data_dir: Path) -> None:
-    """A mistyped path must not become a data directory. Raises: SettingsError."""
-    if not (data_dir / _STAMP).is_file():
+    """Raises: SettingsError, unless it is a data directory."""
+    if not is_data_dir(data_dir):
         raise settings_module.SettingsError(f"--data-dir: {data_dir} is no data directory")
 
 
@@ -73,7 +78,7 @@ def _backend(arguments: argparse.Namespace) -> Backend:
         from s4gw.backends import EmbeddedBackend
         from s4gw.store import StoreError
 
-        if not (arguments.data_dir / _STAMP).is_file():
+        if not is_data_dir(arguments.data_dir):
             raise PlaceError(f"{arguments.data_dir} is no data directory")
         try:
             return EmbeddedBackend(arguments.data_dir)

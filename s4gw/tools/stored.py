@@ -34,13 +34,13 @@ from s4gw.codec import (
     read_trailer,
     stream_raw,
 )
+from s4gw.tools.places import is_data_dir
 
 _RAW_CODECS: Final = (CodecId.PASSTHROUGH, CodecId.CPU_ZSTD, CodecId.CPU_GZIP)
 """What S4 stores without frames."""
 _BLOCK_BYTES: Final = 1024**2
 _SCHEME: Final = "s3://"
 _ENVELOPES: Final = frozenset(b"S4E%d" % number for number in range(1, 7))  # sse.rs of S4; AES-256-GCM
-_STAMP: Final = "FORMAT"  # every data directory has this file; a mistyped path must not become a data directory
 
 
 class SourceError(Exception):
@@ -152,7 +152,7 @@ def open_source(arguments: argparse.Namespace) -> Iterator[Stored]:
         raise SourceError(f"{source}: write {_SCHEME}BUCKET/KEY")
     if arguments.data_dir is None:
         raise SourceError(f"{source} needs --data-dir")
-    if not (arguments.data_dir / _STAMP).is_file():
+    if not is_data_dir(arguments.data_dir):
         raise SourceError(f"{arguments.data_dir} is no data directory")
     with _open_object(arguments.data_dir, bucket, key, arguments.version_id) as found:
         yield found

@@ -77,6 +77,11 @@ def answer(connection: socket.socket) -> Reply:
     return wire.decode_reply(connection.recv(size, socket.MSG_WAITALL))
 
 
+def nothing_has_come(connection: socket.socket) -> None:
+    with pytest.raises(BlockingIOError):
+        connection.recv(1, socket.MSG_DONTWAIT)
+
+
 def test_what_arrives_while_a_batch_is_flushed_is_the_next_one(data_dir: Path, disk: Disk) -> None:
     """All of it together, and none of it answered before its own flush."""
     with closing(wire.connect(data_dir, TIMEOUT_S)) as first:
@@ -88,10 +93,7 @@ def test_what_arrives_while_a_batch_is_flushed_is_the_next_one(data_dir: Path, d
         disk.go.release()
         assert [""] == [outcome.error for outcome in answer(first).outcomes]
         assert disk.reached.acquire(timeout=TIMEOUT_S)
-        each.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            each.recv(1)
-        each.setblocking(True)
+        nothing_has_come(each)
         disk.go.release()
         assert [[""]] * 3 == [[outcome.error for outcome in answer(other).outcomes] for other in others]
         assert not disk.reached.acquire(blocking=False)
@@ -109,10 +111,7 @@ def test_an_answer_never_goes_to_who_came_after(data_dir: Path, disk: Disk) -> N
         disk.go.release()
         next_one.sendall(bucket("next"))
         assert disk.reached.acquire(timeout=TIMEOUT_S)
-        next_one.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            next_one.recv(1)
-        next_one.setblocking(True)
+        nothing_has_come(next_one)
         disk.go.release()
         assert [""] == [outcome.error for outcome in answer(next_one).outcomes]
 
