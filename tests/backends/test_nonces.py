@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from s4gw.backends.embedded_base import nonce
+from s4gw.backends.embedded.base import nonce
 from s4gw.store import NONCE_BYTES
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from s4gw.backends import ObjectMeta
 from s4gw.backends.base import Upload
-from s4gw.backends.embedded_rows import encode_document, encode_meta
+from s4gw.backends.embedded.rows import encode_document, encode_meta
 from s4gw.bucketconfig import dump_document
 from s4gw.bucketconfig.lifecycle import parse_lifecycle
 

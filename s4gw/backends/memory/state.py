@@ -8,13 +8,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from s4gw.backends.base import (
-    NULL_VERSION,
-    ObjectMeta,
-    StoredObject,
-)
+from s4gw.backends.base import NULL_VERSION, ObjectMeta, StoredObject
 from s4gw.backends.bodies import Buffer, Writer
-from s4gw.backends.memory_rules import BucketRow, UploadRow, lock_for_new
+from s4gw.backends.memory.rules import BucketRow, UploadRow, lock_for_new
 from s4gw.s3.errors import InternalError, NoSuchBucket, NoSuchUpload
 
 

@@ -1,4 +1,4 @@
-"""Multipart uploads of the embedded backend; see `embedded`."""
+"""Multipart uploads of the embedded backend."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from s4gw.backends import embedded_rows as rows
-from s4gw.backends.base import (
-    NO_CONDITIONS,
-    Conditions,
-    ObjectMeta,
-    PartInfo,
-    StoredObject,
-    Upload,
-    UploadPage,
-)
+from s4gw.backends.base import NO_CONDITIONS, Conditions, ObjectMeta, PartInfo, StoredObject, Upload, UploadPage
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_base import EmbeddedBase, made, nonce, staged, translated
+from s4gw.backends.embedded import rows
+from s4gw.backends.embedded.base import EmbeddedBase, made, nonce, staged, translated
 from s4gw.s3.errors import InvalidPart
 from s4gw.store import Extent, ops
 

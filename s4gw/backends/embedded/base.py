@@ -7,13 +7,10 @@ from collections import deque
 from types import TracebackType
 from typing import Final, TypeVar
 
-from s4gw.backends import embedded_rows as rows
-from s4gw.backends.base import (
-    ObjectMeta,
-    StoredObject,
-)
+from s4gw.backends.base import ObjectMeta, StoredObject
 from s4gw.backends.bodies import Buffer, Writer
-from s4gw.backends.embedded_errors import translate
+from s4gw.backends.embedded import rows
+from s4gw.backends.embedded.errors import translate
 from s4gw.s3.errors import InternalError
 from s4gw.store import NONCE_BYTES, BodySpan, Outcome, StagedBody, Store, StoreError, ops, version_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from s4gw.backends.wording import LOCKED_MESSAGE, MFA_MESSAGE, NO_LOCK_MESSAGE
 from s4gw.s3.errors import (
     AccessDenied,
     BucketAlreadyExists,
@@ -23,11 +24,6 @@ from s4gw.s3.errors import (
     ServiceUnavailable,
 )
 from s4gw.store import errors
-
-LOCKED_MESSAGE: Final = "Access Denied because object protected by object lock."
-NO_LOCK_MESSAGE: Final = "Bucket is missing Object Lock Configuration"
-MFA_MESSAGE: Final = "Mfa Authentication must be used for this request"
-"""All as S3 words them."""
 
 _RETRY_S: Final = "1"  # a committer that was killed is back within a second
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from s4gw.backends.base import BucketInfo, Conditions, ListPage, PartInfo, StoredObject, Upload
-from s4gw.backends.embedded_errors import LOCKED_MESSAGE, NO_LOCK_MESSAGE
+from s4gw.backends.wording import LOCKED_MESSAGE, NO_LOCK_MESSAGE
 from s4gw.bucketconfig import LockChange, ObjectLock
 from s4gw.s3.errors import AccessDenied, InvalidRequest, NoSuchKey, PreconditionFailed
 from s4gw.store import Lock, LockDefault, locks

@@ -7,18 +7,10 @@ from typing import Final
 
 import msgspec
 
-from s4gw.backends.base import (
-    NO_CONDITIONS,
-    Conditions,
-    ObjectMeta,
-    PartInfo,
-    StoredObject,
-    Upload,
-    UploadPage,
-)
+from s4gw.backends.base import NO_CONDITIONS, Conditions, ObjectMeta, PartInfo, StoredObject, Upload, UploadPage
 from s4gw.backends.bodies import Writer
-from s4gw.backends.memory_core import MemoryCore, MemoryWriter, taken
-from s4gw.backends.memory_rules import PartRow, UploadRow, check_write, latest, rolled_up
+from s4gw.backends.memory.rules import PartRow, UploadRow, check_write, latest, rolled_up
+from s4gw.backends.memory.state import MemoryCore, MemoryWriter, taken
 from s4gw.s3.errors import InvalidPart
 
 _REMEMBER_COMPLETED_MS: Final = 24 * 3600 * 1000  # as long as a client may plausibly retry a Complete

@@ -21,11 +21,9 @@ from s4gw.backends.base import (
     Versioning,
 )
 from s4gw.backends.bodies import Writer
-from s4gw.backends.embedded_errors import MFA_MESSAGE, NO_LOCK_MESSAGE
 from s4gw.backends.lifecycle import Expiry
-from s4gw.backends.memory_core import MemoryWriter, taken
-from s4gw.backends.memory_multipart import MemoryMultipart
-from s4gw.backends.memory_rules import (
+from s4gw.backends.memory.multipart import MemoryMultipart
+from s4gw.backends.memory.rules import (
     BucketRow,
     changed_lock,
     check_delete,
@@ -36,7 +34,9 @@ from s4gw.backends.memory_rules import (
     object_page,
     rolled_up,
 )
+from s4gw.backends.memory.state import MemoryWriter, taken
 from s4gw.backends.near import NearBackend
+from s4gw.backends.wording import MFA_MESSAGE, NO_LOCK_MESSAGE
 from s4gw.bucketconfig import Action, DefaultRetention, LockChange
 from s4gw.s3.errors import (
     AccessDenied,
