@@ -43,6 +43,23 @@ MAIN: Final = User("main", "LIVEMAINKEY000000001", "main/Secret+with=marks012345
 ALT: Final = User("alt", "LIVEALTKEY0000000002", "alt/Secret+with=marks0123456789abcdefghi", "2b" * 32)
 
 
+def client_of(url: str, access_key: str, secret_key: str, **options: Any) -> Any:
+    """A boto3 client of the server at *url*, which asks once; *options* go to botocore's Config.
+
+    It has a session of its own, so that any thread may make one. botocore still presigns with SigV2 in us-east-1
+    unless it is told otherwise.
+    """
+    plain = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=REGION,
+        config=plain.merge(Config(**options)),
+    )
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Gateway:
     """One running gateway."""
@@ -65,20 +82,8 @@ class Gateway:
         return (self.folder / "log").read_text(errors="replace")
 
     def client(self, user: User = MAIN, **options: Any) -> Any:
-        """A boto3 client for *user*; *options* go to botocore's Config.
-
-        botocore still presigns with SigV2 in us-east-1 unless it is told otherwise.
-        """
-        plain = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
-        config = plain.merge(Config(**options))
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=user.access_key,
-            aws_secret_access_key=user.secret_key,
-            region_name=REGION,
-            config=config,
-        )
+        """A boto3 client for *user*; *options* go to botocore's Config."""
+        return client_of(self.url, user.access_key, user.secret_key, **options)
 
     def environment(self, home: Path) -> dict[str, str]:
         """What a command-line client needs, and nothing of the caller's own settings."""

@@ -21,12 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from tests.live import gateway as live
-from tests.live.gateway import BIN, MAIN, POLL_S, READY, REGION, START_S_MAX, STOP_S_MAX, Gateway
+from tests.live.gateway import BIN, MAIN, POLL_S, READY, START_S_MAX, STOP_S_MAX, Gateway
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 GRPC_OFFSET: Final = 10_000
@@ -55,14 +53,7 @@ class Upstream:
 
     def client(self) -> Any:
         """boto3 past any gateway."""
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=REGION,
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
-        )
+        return live.client_of(self.url, self.access_key, self.secret_key)
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ from s4gw.backends import MemoryBackend
 from s4gw.backends.remote import Answered, Upstream, UpstreamSettings
 from s4gw.backends.remote.breaker import Breaker
 from s4gw.gateway.app import create_app
+from tests.gateway.in_process import InProcess, Raw
 from tests.gateway.kit import ALICE, make_services
-from tests.gateway.resources.conftest import InProcess, Raw
 
 ENDPOINT = "http://upstream.test"
 

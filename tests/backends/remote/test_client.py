@@ -13,7 +13,7 @@ from s4gw.backends.remote import Answered, Upstream, UpstreamSettings, UpstreamU
 from s4gw.backends.remote.config import signs_payload
 from s4gw.s3 import errors
 from tests.backends.remote.kit import ENDPOINT, error_answer, scripted
-from tests.gateway.resources.conftest import Raw
+from tests.gateway.in_process import Raw
 
 
 def test_objects_go_and_come(upstream: Upstream) -> None:

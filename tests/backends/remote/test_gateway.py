@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from s4gw.backends.remote import Answered, Upstream
@@ -21,8 +19,8 @@ from s4gw.backends.remote.catalogue import Catalogue
 from s4gw.gateway.app import create_app
 from s4gw.settings import Settings
 from tests.backends.remote import kit
+from tests.gateway.in_process import client_of
 from tests.gateway.kit import ALICE, make_services
-from tests.gateway.resources.conftest import InProcess
 from tests.objects.bodies import mixed
 
 BUCKET = "bucket"
@@ -55,15 +53,7 @@ def s3(upstream: Upstream, counted: Counted, tmp_path: Path) -> Iterator[Any]:
     backend = RemoteBackend(upstream, owner=ALICE.owner_id, catalogue=Catalogue(tmp_path / "catalogue.db"))
     settings = Settings(data_dir=Path("unused"), endpoint_url=kit.ENDPOINT)
     services = make_services(settings, backend=backend, clock=time.time)
-    client = boto3.client(
-        "s3",
-        endpoint_url="http://s3.test",
-        region_name="us-east-1",
-        aws_access_key_id=ALICE.access_key,
-        aws_secret_access_key=ALICE.secret_key,
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-    )
-    client.meta.events.register("before-send.s3", InProcess(create_app(services)).send)
+    client = client_of(create_app(services))
     upstream.call("CreateBucket", Bucket=BUCKET)
     client.head_bucket(Bucket=BUCKET)
     counted.take()

@@ -8,10 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore import xform_name
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from s4gw.auth import Credentials, CredentialStore
@@ -25,8 +23,8 @@ from s4gw.s3 import errors
 from s4gw.s3.operation import ROUTED
 from s4gw.s3.shapes import OPERATIONS
 from s4gw.settings import Settings
+from tests.gateway.in_process import client_of
 from tests.gateway.kit import ALICE, make_services
-from tests.gateway.resources.conftest import InProcess
 from tests.s3.test_model import SERVICE, sample
 from tests.test_docs import rows
 
@@ -78,16 +76,7 @@ def clients_of(upstream: Recorder, settings: Settings | None = None) -> Iterator
     app = create_app(services)
 
     def make(user: Credentials = ALICE) -> Any:
-        made = boto3.client(
-            "s3",
-            endpoint_url="http://s3.test",
-            region_name="us-east-1",
-            aws_access_key_id=user.access_key,
-            aws_secret_access_key=user.secret_key,
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
-        made.meta.events.register("before-send.s3", InProcess(app).send)
-        return made
+        return client_of(app, user)
 
     yield make
     services.objects.close()

@@ -9,9 +9,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any, Final
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from s4gw.bucketconfig import encryption as rules
@@ -19,8 +17,8 @@ from s4gw.gateway.app import create_app
 from s4gw.gateway.middleware import encryption
 from s4gw.policy import ACTIONS
 from s4gw.s3.errors import SlowDown
-from tests.gateway.kit import ALICE, make_services
-from tests.gateway.resources.conftest import InProcess
+from tests.gateway.in_process import InProcess, client_of
+from tests.gateway.kit import make_services
 
 BUCKET: Final = "bucket"
 SOURCE: Final = {"Bucket": BUCKET, "Key": "source"}
@@ -35,15 +33,7 @@ class Gateway:
         self.services = dataclasses.replace(make_services(clock=time.time), ids=lambda: next(ids))
         self.carrier = InProcess(create_app(self.services))
         self.extra: Mapping[str, str] = {}
-        self.s3 = boto3.client(
-            "s3",
-            endpoint_url="http://s3.test",
-            region_name="us-east-1",
-            aws_access_key_id=ALICE.access_key,
-            aws_secret_access_key=ALICE.secret_key,
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
-        self.s3.meta.events.register("before-send.s3", self.carrier.send)
+        self.s3 = client_of(self.carrier)
         self.s3.meta.events.register("before-call.s3", self._add)
         self.s3.create_bucket(Bucket=BUCKET)
         self.s3.put_object(**SOURCE, Body=b"source")

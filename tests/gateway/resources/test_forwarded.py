@@ -7,16 +7,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import msgspec
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from s4gw.backends import BucketInfo, MemoryBackend, ObjectMeta, StoredObject
 from s4gw.gateway.app import create_app
+from tests.gateway.in_process import client_of
 from tests.gateway.kit import ALICE, make_services
-from tests.gateway.resources.conftest import InProcess
 
 ANSWERED = {"x-amz-server-side-encryption": "aws:kms"}
 
@@ -64,15 +62,7 @@ def store() -> Recording:
 def s3(store: Recording) -> Iterator[Any]:
     """Client of a gateway in front of an upstream."""
     services = dataclasses.replace(make_services(backend=store, clock=time.time), upstream=NoUpstream())
-    client = boto3.client(
-        "s3",
-        endpoint_url="http://s3.test",
-        region_name="us-east-1",
-        aws_access_key_id=ALICE.access_key,
-        aws_secret_access_key=ALICE.secret_key,
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-    )
-    client.meta.events.register("before-send.s3", InProcess(create_app(services)).send)
+    client = client_of(create_app(services))
     store.create_bucket(BucketInfo(name="bucket", owner=ALICE.owner_id, created_ms=0))
     yield client
     services.objects.close()

@@ -13,8 +13,8 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.credentials import Credentials
 
 from s4gw.gateway.app import create_app
+from tests.gateway.in_process import InProcess
 from tests.gateway.kit import ALICE, make_services
-from tests.gateway.resources.conftest import InProcess
 
 HASH_OF_NOTHING = "AAAAAA=="
 """CRC32 of an empty body."""
