@@ -9,7 +9,7 @@ from __future__ import annotations
 from s4gw.s3.errors import NotModified, PreconditionFailed
 from s4gw.s3.scalars import parse_http_date
 
-__all__ = ["bare_etag", "check_copy_source", "check_read", "matches", "parse_http_date", "quoted"]
+__all__ = ["bare_etag", "check_copy_source", "check_read", "matches", "parse_http_date", "quoted", "range_holds"]
 
 
 def quoted(etag: str) -> str:
@@ -95,6 +95,25 @@ def check_read(  # noqa: PLR0913 - one argument per header
         raise PreconditionFailed(Condition=failed)
     if _failed_read_side(etag, modified_ms, if_none_match, if_modified_since) is not None:
         raise NotModified(headers={"ETag": quoted(etag)})
+
+
+def range_holds(if_range: str | None, *, etag: str, modified_ms: int) -> bool:
+    """Tell whether a Range may be answered as one: who goes on with a download must not get another object's end.
+
+    Args:
+        if_range: The header as sent, an ETag or a date; None when it was not.
+        etag: Of the object, bare.
+        modified_ms: Of the object; the date has to be this very second.
+
+    Source: RFC 9110, section 13.1.5.
+    """
+    if if_range is None:
+        return True
+    sent = if_range.strip()
+    date = None if sent.startswith(('"', "W/")) else parse_http_date(sent)
+    if date is not None:
+        return modified_ms // 1000 == int(date.timestamp())
+    return sent != "*" and matches(sent, etag, weak=False)
 
 
 def check_copy_source(  # noqa: PLR0913 - one argument per header

@@ -147,6 +147,22 @@ def _check_part_checksums(wanted: Mapping[str, Any], part: UploadedPart, needed:
         )
 
 
+def same_parts(requested: Sequence[Mapping[str, Any]], etag: str) -> bool:
+    """Tell whether the list of a CompleteMultipartUpload makes the object with this *etag* (bare).
+
+    A retry of a Complete is known by that; another list is not answered with an object that was made of other parts.
+    """
+    etags = [
+        bare_etag(item.get("ETag", ""))
+        for place, item in enumerate(requested, start=1)
+        if place == len(requested) or item.get("PartNumber") != requested[place].get("PartNumber")
+    ]
+    try:
+        return multipart_etag(etags) == etag
+    except ValueError:  # what is no MD5 is no part's ETag
+        return False
+
+
 def object_checksum(algorithm: Algorithm, checksum_type: str, parts: Sequence[UploadedPart]) -> str | None:
     """Compute the checksum of an object from those of its parts.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s4gw.s3 import errors
-from s4gw.s3.conditions import bare_etag, check_copy_source, check_read, quoted
+from s4gw.s3.conditions import bare_etag, check_copy_source, check_read, quoted, range_holds
 
 MODIFIED_MS = 1_600_000_000_500
 AT = "Sun, 13 Sep 2020 12:26:40 GMT"  # the same second
@@ -64,6 +64,26 @@ def test_copy_source(headers: dict[str, str], status: int) -> None:
         got = refused.status
 
     assert min(status, 412) == got if status == 200 else got == 412
+
+
+@pytest.mark.parametrize(
+    ("header", "holds"),
+    [
+        (None, True),
+        ('"e"', True),
+        ("e", True),
+        (AT, True),
+        ('"x"', False),
+        ('W/"e"', False),
+        ("*", False),
+        (BEFORE, False),
+        (AFTER, False),
+        ("", False),
+    ],
+)
+def test_a_range_holds_for_the_very_object(header: str | None, *, holds: bool) -> None:
+    """If-Range: the strong ETag or the very second of the change, and nothing else."""
+    assert holds == range_holds(header, etag="e", modified_ms=MODIFIED_MS)
 
 
 def test_refusals_say_what_failed() -> None:

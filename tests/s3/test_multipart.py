@@ -20,6 +20,7 @@ from s4gw.s3.multipart import (
     choose_parts,
     multipart_etag,
     object_checksum,
+    same_parts,
 )
 
 MIN = 10
@@ -52,6 +53,16 @@ def test_a_part_that_is_listed_twice_counts_once() -> None:
     chosen = choose_parts([{"PartNumber": 1, "ETag": "of an earlier upload"}, *named(1)], UPLOADED)
 
     assert [UPLOADED[1]] == chosen
+
+
+def test_a_retry_is_known_by_its_parts() -> None:
+    """A part that is listed twice counts as the later one; what is no MD5 is no part."""
+    first, second = (hashlib.md5(data).hexdigest() for data in (b"1", b"2"))
+    etag = multipart_etag([first, second])
+    parts = [{"PartNumber": 1, "ETag": f'"{first}"'}, {"PartNumber": 5, "ETag": second}]
+    lists = [parts, [{"PartNumber": 1, "ETag": second}, *parts], parts[:1], parts[::-1], [], named(1, 2)]
+
+    assert [True, True, False, False, False, False] == [same_parts(requested, etag) for requested in lists]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from s4gw.gateway.resources.upload_request import digest_plan, meta_of, write_co
 from s4gw.objects import DEFAULT_ALGORITHM, Completion
 from s4gw.s3 import checksums, model
 from s4gw.s3.errors import InvalidRequest, NoSuchUpload
-from s4gw.s3.multipart import choose_checksum_type
+from s4gw.s3.multipart import choose_checksum_type, same_parts
 
 if TYPE_CHECKING:
     import falcon
@@ -132,7 +132,7 @@ class CompleteMultipartUpload(Resource):
             return self.objects.complete(bucket, upload, request)
         except NoSuchUpload:
             done = self.backend.completed_upload(bucket, key, upload_id)
-            if done is None:
+            if done is None or not same_parts(request.parts, done.etag):
                 raise
             return done
 

@@ -168,7 +168,8 @@ class _ReadObject(Resource):
             found.update(overrides(req))
             part, part_found = self._part(req, obj)
             found.update(part_found)
-        span = part or parse_range(sent.get("range"), obj.size)
+        ranged = conditions.range_holds(sent.get("if-range"), etag=obj.etag, modified_ms=obj.modified_ms)
+        span = part or parse_range(sent.get("range") if ranged else None, obj.size)
         status = 200
         if span is None:
             start, end = 0, obj.size
@@ -229,7 +230,7 @@ class GetObject(_ReadObject):
         """Small bodies go out with the header; longer ones stream, decoded ahead by a few frames."""
         version_id = _version_named(req)
         backend = self.backend
-        told = _checksums_wanted(req) and "range" not in req.header_map
+        told = _checksums_wanted(req) and ("range" not in req.header_map or "if-range" in req.header_map)
         obj = looked_up(req, req.bucket, req.key, version_id) or backend.open_object(
             req.bucket, req.key, version_id, checksums=told
         )

@@ -43,6 +43,19 @@ def test_a_repeated_complete_gets_the_same_answer(s3: Any, bucket: str) -> None:
     assert first["ETag"] == second["ETag"]
 
 
+@pytest.mark.parametrize(
+    "change", [lambda parts: parts[:1], lambda parts: parts[::-1], lambda parts: [*parts, parts[0]]]
+)
+def test_a_complete_with_other_parts_is_no_repetition(s3: Any, bucket: str, change: Any) -> None:
+    """Nobody is told that the object consists of parts that it does not consist of."""
+    request = uploaded(s3, bucket)
+    s3.complete_multipart_upload(**request)
+    parts = request["MultipartUpload"]["Parts"]
+    with pytest.raises(ClientError) as caught:
+        s3.complete_multipart_upload(**request | {"MultipartUpload": {"Parts": change(parts)}})
+    assert (404, "NoSuchUpload") == code_of(caught)
+
+
 def test_listing_and_aborting(s3: Any, bucket: str) -> None:
     """Uploads and parts show while they last, with sizes of the originals, and are gone after an abort."""
     request = uploaded(s3, bucket)

@@ -54,6 +54,25 @@ def test_ranges_are_slices(s3: Any, bucket: str, header: str, start: int, end: i
     assert 206 == got["ResponseMetadata"]["HTTPStatusCode"]
 
 
+def test_a_download_goes_on_only_where_it_is_the_same_object(s3: Any, bucket: str) -> None:
+    """If-Range of another ETag answers with all of the new object, its checksums too, past the end as well."""
+    old = s3.put_object(Bucket=bucket, Key="k", Body=b"old bytes")["ETag"]
+    new = s3.put_object(Bucket=bucket, Key="k", Body=b"NEW BYTES!")["ETag"]
+    sent: dict[str, str] = {}
+    s3.meta.events.register("before-call.s3.GetObject", lambda params, **_: params["headers"].update(sent))
+
+    found = []
+    for etag, wanted in ((old, "bytes=4-"), (old, "bytes=50-"), (new, "bytes=4-")):
+        sent["If-Range"] = etag
+        got = s3.get_object(Bucket=bucket, Key="k", Range=wanted, ChecksumMode="ENABLED")
+        status = got["ResponseMetadata"]["HTTPStatusCode"]
+        found.append((status, got["Body"].read(), got.get("ContentRange"), "ChecksumCRC32" in got))
+    sent.clear()
+
+    whole = (200, b"NEW BYTES!", None, True)
+    assert [whole, whole, (206, b"BYTES!", "bytes 4-9/10", False)] == found
+
+
 def test_a_range_outside_is_refused(s3: Any, bucket: str) -> None:
     """416 with the size, as S3."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"abc")
