@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from s4gw.backends import Backend, EmbeddedBackend, MemoryBackend
+from s4gw.backends import Backend
 from s4gw.backends.remote.backend import RemoteBackend
 from s4gw.backends.remote.catalogue import Catalogue
 from s4gw.observability import log
-from tests.backends.kit import OWNER
+from tests.backends.kit import NEAR, OWNER, near
 from tests.backends.remote import kit
 
 
-@pytest.fixture(params=["memory", "embedded", "storaged", "remote"])
+@pytest.fixture(params=[*NEAR, "remote"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     if request.param == "remote":
         yield from remote(monkeypatch, tmp_path)
-        return
-    made: Backend
-    if request.param == "memory":
-        made = MemoryBackend()
     else:
-        made = EmbeddedBackend(tmp_path / "data", in_process=request.param == "embedded", parent_pid=os.getpid())
-    yield made
-    made.close()
+        with near(request.param) as made:
+            yield made
 
 
 def remote(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Backend]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -13,6 +15,8 @@ from s4gw.backends import (
     Conditions,
     Deleted,
     DeleteTarget,
+    EmbeddedBackend,
+    MemoryBackend,
     ObjectMeta,
     PartInfo,
     StoredObject,
@@ -22,9 +26,29 @@ from s4gw.backends import (
 )
 from s4gw.backends.bodies import ObjectChanged
 from s4gw.backends.remote.backend import RemoteBackend
+from tests.store.kit import memory_dir, serving
 
 OWNER = "owner-1"
 BUCKET = "bucket"
+
+Near = MemoryBackend | EmbeddedBackend
+NEAR = ("memory", "embedded", "storaged")
+"""Kinds of `near`."""
+
+
+@contextmanager
+def near(kind: str) -> Iterator[Near]:
+    """An empty backend that keeps objects itself: in memory, in a store, or in a store over storaged's socket."""
+    if kind == "memory":
+        yield MemoryBackend()
+        return
+    apart = kind == "storaged"
+    with memory_dir() as folder, serving(folder) if apart else nullcontext():
+        made = EmbeddedBackend(folder, in_process=not apart, parent_pid=0)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 def is_store(backend: Backend) -> bool:

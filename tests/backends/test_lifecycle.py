@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from s4gw.backends import BucketInfo, EmbeddedBackend, MemoryBackend, ObjectMeta
+from s4gw.backends import BucketInfo, ObjectMeta
 from s4gw.backends.lifecycle import Event, Expiry, Pass, Report
 from s4gw.bucketconfig import Action, DefaultRetention, ObjectLock, dump_document
 from s4gw.bucketconfig.lifecycle import parse_lifecycle
 from s4gw.s3.errors import AccessDenied
-from tests.backends.kit import BUCKET, OWNER, delete, keys, make_bucket, put, start_upload, versions
+from tests.backends.kit import BUCKET, NEAR, OWNER, Near, delete, keys, make_bucket, near, put, start_upload, versions
 
 DAY_MS = 86_400_000
-Backend = MemoryBackend | EmbeddedBackend
 
 
-@pytest.fixture(params=["memory", "embedded", "storaged"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    made: Backend = MemoryBackend()
-    if request.param != "memory":
-        made = EmbeddedBackend(tmp_path / "data", in_process=request.param == "embedded", parent_pid=os.getpid())
-    yield made
-    made.close()
+@pytest.fixture(params=NEAR)
+def backend(request: pytest.FixtureRequest) -> Iterator[Near]:
+    with near(request.param) as made:
+        yield made
 
 
-def set_rules(backend: Backend, *rules: dict[str, Any]) -> None:
+def set_rules(backend: Near, *rules: dict[str, Any]) -> None:
     common = {"Status": "Enabled", "Filter": {}}
     document = parse_lifecycle({"Rules": [common | rule for rule in rules]})
     backend.put_config(BUCKET, "lifecycle", dump_document(document))
 
 
-def run(backend: Backend, days: float, **options: Any) -> Report:
+def run(backend: Near, days: float, **options: Any) -> Report:
     """A pass so many days from now."""
     return Pass(backend, now_ms=int(time.time() * 1000 + days * DAY_MS), **options).run()
 
 
-def test_objects_expire_when_their_days_are_over(backend: Backend) -> None:
+def test_objects_expire_when_their_days_are_over(backend: Near) -> None:
     """Not a day before the following midnight, and not what the filter leaves out."""
     make_bucket(backend)
     for key in ("logs/1", "logs/2", "keep"):
@@ -52,7 +46,7 @@ def test_objects_expire_when_their_days_are_over(backend: Backend) -> None:
     assert ["keep"] == keys(backend)
 
 
-def test_a_dry_run_tells_and_does_nothing(backend: Backend) -> None:
+def test_a_dry_run_tells_and_does_nothing(backend: Near) -> None:
     make_bucket(backend)
     put(backend, "k")
     set_rules(backend, {"ID": "r", "Expiration": {"Days": 1}})
@@ -61,7 +55,7 @@ def test_a_dry_run_tells_and_does_nothing(backend: Backend) -> None:
     assert (1, [Event(BUCKET, "k", "null", "expire", "r")], ["k"]) == (report.expired, told, keys(backend))
 
 
-def test_versions_are_hidden_then_removed_then_forgotten(backend: Backend) -> None:
+def test_versions_are_hidden_then_removed_then_forgotten(backend: Near) -> None:
     """Expiry makes a marker; noncurrent versions go; the marker that is left alone goes too."""
     make_bucket(backend, versioning="Enabled")
     for _ in range(3):
@@ -90,7 +84,7 @@ def test_versions_are_hidden_then_removed_then_forgotten(backend: Backend) -> No
     assert (2, 1, []) == (third.removed, third.markers_removed + fourth.markers_removed, versions(backend))
 
 
-def test_tags_and_sizes_choose(backend: Backend) -> None:
+def test_tags_and_sizes_choose(backend: Near) -> None:
     make_bucket(backend)
     put(backend, "tagged", b"12345", meta=ObjectMeta(owner=OWNER, tags={"t": "1"}))
     put(backend, "large", b"1234567890")
@@ -104,7 +98,7 @@ def test_tags_and_sizes_choose(backend: Backend) -> None:
     assert ["small"] == keys(backend)
 
 
-def test_uploads_in_progress_end(backend: Backend) -> None:
+def test_uploads_in_progress_end(backend: Near) -> None:
     make_bucket(backend)
     start_upload(backend, "k")  # began in 1970
     set_rules(backend, {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}})
@@ -117,7 +111,7 @@ def test_uploads_in_progress_end(backend: Backend) -> None:
     "lock",
     [ObjectLock(hold=True), ObjectLock("GOVERNANCE", 4_000_000_000_000), ObjectLock("COMPLIANCE", 4_000_000_000_000)],
 )
-def test_locked_versions_stay(backend: Backend, lock: ObjectLock) -> None:
+def test_locked_versions_stay(backend: Near, lock: ObjectLock) -> None:
     """A current one is hidden, as by a plain DELETE; a noncurrent one is not removed."""
     info = BucketInfo(name=BUCKET, owner=OWNER, created_ms=1, versioning="Enabled", object_lock=DefaultRetention())
     backend.create_bucket(info)
@@ -131,7 +125,7 @@ def test_locked_versions_stay(backend: Backend, lock: ObjectLock) -> None:
     assert ({("k", old.version_id), ("k", new.version_id)}, 2) == (left, report.kept)
 
 
-def test_nothing_happens_to_what_has_changed_since(backend: Backend) -> None:
+def test_nothing_happens_to_what_has_changed_since(backend: Near) -> None:
     """Decisions are about one version in one place: whatever came between them and the commit wins."""
     make_bucket(backend, versioning="Enabled")
     old = put(backend, "k")
@@ -149,7 +143,7 @@ def test_nothing_happens_to_what_has_changed_since(backend: Backend) -> None:
     assert ([False] * 5, 4) == (list(backend.expire(BUCKET, expiries)), len(versions(backend)))
 
 
-def test_buckets_behind_a_second_factor_keep_their_versions(backend: Backend) -> None:
+def test_buckets_behind_a_second_factor_keep_their_versions(backend: Near) -> None:
     make_bucket(backend, versioning="Enabled")
     old = put(backend, "k")
     put(backend, "k")
@@ -158,7 +152,7 @@ def test_buckets_behind_a_second_factor_keep_their_versions(backend: Backend) ->
     assert (True, 2) == (isinstance(outcome, AccessDenied), len(versions(backend)))
 
 
-def test_a_pass_over_many_pages_can_be_stopped_and_taken_up(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_over_many_pages_can_be_stopped_and_taken_up(backend: Near, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("s4gw.backends.lifecycle.PAGE", 7)
     monkeypatch.setattr("s4gw.backends.lifecycle.BATCH", 5)
     make_bucket(backend)

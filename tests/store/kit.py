@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +16,15 @@ from typing import Any
 import apsw
 import msgspec
 
-from s4gw.store import NONCE_BYTES, Extent, Outcome, Refused, Store, ops, unpack_runs
+from s4gw.store import NONCE_BYTES, VOLUME_BYTES, Extent, Outcome, Refused, Store, ops, unpack_runs, wire
 from s4gw.store.ops import Order, When
+from s4gw.store.recovery import open_committer, prepare
 from s4gw.store.snapshot import tables
+from s4gw.store.storaged import Server
 
 BUCKET = "b"
+SERVING_ENDS_S_MAX = 20.0
 _NONCES = itertools.count(1)
-
 
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES_MIN = 512 * 1024**2
@@ -35,6 +39,28 @@ def memory_dir() -> Iterator[Path]:
     usable = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES_MIN
     with tempfile.TemporaryDirectory(prefix="s4gw-test-", dir=_MEMORY if usable else None) as place:
         yield Path(place)
+
+
+@contextmanager
+def serving(data_dir: Path) -> Iterator[None]:
+    """Storaged's event loop over *data_dir* in a thread of this process: all of storaged but the process."""
+    prepare(data_dir)
+    reports: list[str] = []
+    lock, committer = open_committer(data_dir, VOLUME_BYTES, reports.append)
+    reading, writing = os.pipe()
+    listener = wire.listen(data_dir, 10)
+    thread = threading.Thread(target=Server(committer, listener, parent=reading, wake=None).serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(writing)  # the loop's "parent" ends
+        thread.join(SERVING_ENDS_S_MAX)
+        listener.close()
+        committer.close()
+        lock.release()
+        os.close(reading)
+    assert not thread.is_alive()
 
 
 def nonce() -> bytes:

@@ -13,9 +13,7 @@ import pytest
 
 from s4gw.store import ops, wire
 from s4gw.store.ops import Reply, Request
-from s4gw.store.recovery import open_committer, prepare
-from s4gw.store.storaged import Server
-from tests.store.kit import order
+from tests.store.kit import order, serving
 
 TIMEOUT_S = 20.0
 
@@ -44,28 +42,10 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return made
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    prepare(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(autouse=True)
-def server(data_dir: Path) -> Iterator[None]:
-    """A loop that runs until its "parent" ends."""
-    reports: list[str] = []
-    lock, committer = open_committer(data_dir, 10**9, reports.append)
-    reading, writing = os.pipe()
-    listener = wire.listen(data_dir, 10)
-    thread = threading.Thread(target=Server(committer, listener, parent=reading, wake=None).serve)
-    thread.start()
-    yield
-    os.close(writing)
-    thread.join(TIMEOUT_S)
-    listener.close()
-    committer.close()
-    lock.release()
-    os.close(reading)
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    with serving(tmp_path):
+        yield tmp_path
 
 
 def bucket(name: str) -> bytes:
