@@ -70,7 +70,11 @@ def _answer(req: S3Request, error: BaseException) -> S3Error:
     answer = (translate(error) if isinstance(error, Exception) else None) or InternalError()
     # What a backend answers for damage or a full disk says nothing to the client; its cause says it to the operator.
     if answer.status >= InternalError.status and (answer is not error or error.__cause__ is not None):
-        get_logger().error("internal error", request_id=req.request_id, code=answer.code, exc_info=error)
+        if isinstance(answer, ServiceUnavailable):  # foreseen, and of each request while a disk is full: one line
+            cause = error.__cause__ or error
+            get_logger().error("unavailable", request_id=req.request_id, reason=f"{type(cause).__name__}: {cause}")
+        else:
+            get_logger().error("internal error", request_id=req.request_id, code=answer.code, exc_info=error)
     return answer
 
 

@@ -28,6 +28,7 @@ from s4gw.store.ops import PAYLOAD_BYTES_MAX, Operation, Order, Outcome, Put, Re
 from s4gw.store.pins import Pin, Pins, VolumeLeaving
 from s4gw.store.record import Buffer
 from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
+from s4gw.store.room import takes
 from s4gw.store.schema import open_reader
 from s4gw.store.span import BodySpan, blocks
 from s4gw.store.staging import TWIN_BODY_BYTES, StagedBody, Twins
@@ -162,7 +163,7 @@ class Store:
 
     def check(self) -> None:
         """Raises: Unavailable, when a commit would not succeed now."""
-        if not self._send(Request([])).volume:
+        if not self._send(Request([])).volume or not takes(self.data_dir, 0):
             raise Unavailable("no volume takes data")
 
     def _send(self, request: Request) -> Reply:
@@ -197,6 +198,8 @@ class Store:
                 mine.file.close()
                 mine.file = None
             mine.file = self._kept(AppendFile(self.data_dir, volume, writev=self._writev))
+        if not takes(mine.file.fd, sum(map(len, buffers))):
+            raise Unavailable("the disk has no room for new data")
         return mine.file.append(RecordKind.DATA, buffers)
 
     def _extent_of(self, digest: bytes) -> Extent | None:

@@ -14,14 +14,38 @@ from typing import Final
 RESERVE_BYTES: Final = 64 * 1024**2
 """Enough for the journal and index of many deletes, and for copying what is alive in a volume that is mostly dead."""
 
-RESERVE_SHARE: Final = 50  # of a small disk it is one part in so many
-_LOOK_S: Final = 1.0  # a system call for each batch would cost as much as a small one
+RESERVE_SHARE: Final = 10  # of a small disk it is one part in so many
+WRITERS_RESERVES: Final = 2
+"""Whoever appends bodies stops this many reserves before the end: all look at the same time, before any has written."""
+
+_LOOK_S: Final = (
+    0.1  # a system call for each batch would cost as much as a small one; in a second a disk takes gigabytes
+)
 
 
 def disk_room(data_dir: Path) -> tuple[int, int]:
     """Bytes that this user may still write to the file system, and all bytes of it. Raises: OSError."""
     found = os.statvfs(data_dir)
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def reserve_of(total: int) -> int:
+    """Bytes that new data leaves free of a disk of *total* bytes."""
+    return min(RESERVE_BYTES, total // RESERVE_SHARE)
+
+
+def takes(place: int | Path, size: int) -> bool:
+    """Whether the disk of an open file, or of a path, takes *size* bytes of a body; one that fails to answer does not.
+
+    A body may be as large as the disk, and its writer hears from the committer only when it is complete: so it looks
+    for itself, before each extent. PERF: 1 us.
+    """
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+    return free - size > WRITERS_RESERVES * reserve_of(total)
 
 
 class Room:
@@ -52,5 +76,5 @@ class Room:
         if now >= self._due:
             self._due = now + _LOOK_S
             free, total = self._look(self._data_dir)
-            self._left = free > min(RESERVE_BYTES, total // RESERVE_SHARE)
+            self._left = free > reserve_of(total)
         return self._left

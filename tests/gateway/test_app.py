@@ -175,6 +175,15 @@ def test_damage_is_refused_and_logged() -> None:
     assert (500, "InternalError") == (answer.status, gateway.events[0]["code"])
 
 
+def test_a_full_disk_is_one_line_for_each_request() -> None:
+    """It says what is the matter, and no traceback fills what is left of the disk."""
+    gateway = Gateway(raising(s4gw.store.Unavailable("append to volume 1: No space left on device")))
+    answer = gateway.get()
+    line = gateway.events[0]
+    expected = (503, "unavailable", "Unavailable: append to volume 1: No space left on device", False)
+    assert expected == (answer.status, line["event"], line["reason"], "exc_info" in line)
+
+
 def test_a_client_that_left_is_no_fault() -> None:
     """No traceback, one line, one count."""
     gateway = Gateway(raising(ClientDisconnectedError()))

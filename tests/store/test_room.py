@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from s4gw.store import NoSpace, Store, Unavailable
 from s4gw.store.committer import Committer
 from s4gw.store.recovery import prepare, recover
-from s4gw.store.room import RESERVE_BYTES, Room, disk_room
+from s4gw.store.room import RESERVE_BYTES, Room, disk_room, takes
 from tests.store.kit import delete, get, keys, make_bucket, put, put_op
 from tests.store.upkeep_kit import ALL, VOLUME_BYTES, compact
 
@@ -50,16 +51,47 @@ def test_deletes_and_compaction_make_room(tmp_path: Path) -> None:
     committer.close()
 
 
-def test_the_disk_is_looked_at_once_a_second(tmp_path: Path) -> None:
+def test_a_body_stops_before_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer hears nothing from the committer meanwhile: it looks for itself, and leaves room for deletes."""
+    written = 0
+    store = Store(tmp_path, in_process=True, writev=lambda fd, buffers: counted(os.writev(fd, buffers)))
+    make_bucket(store)
+    free = 3 * RESERVE_BYTES
+
+    def counted(size: int) -> int:
+        nonlocal written
+        written += size
+        return size
+
+    def statvfs(_place: object) -> os.statvfs_result:
+        return os.statvfs_result((1, 1, 10**12, free - written, free - written, 0, 0, 0, 0, 255))
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    body = store.stage()
+    with pytest.raises(Unavailable, match="no room"):
+        body.write(*[b"x" * 2**20] * 100)
+    body.abort()
+    left = free - written
+    store.check()
+    written += 2**22
+    with pytest.raises(Unavailable, match="no volume"):
+        store.check()
+
+    assert 2 * RESERVE_BYTES < left < 2 * RESERVE_BYTES + 2**22
+    assert not takes(0, free)
+    store.close()
+
+
+def test_the_disk_is_looked_at_now_and_then(tmp_path: Path) -> None:
     looks, now = 0, 0.0
 
     def look(_: Path) -> tuple[int, int]:
         nonlocal looks
         looks += 1
-        return 100, 4000
+        return 500, 4000
 
     room = Room(tmp_path, look=look, clock=lambda: now)
-    assert (True, True) == (room.left(), room.left())  # a small disk keeps a fiftieth
+    assert (True, True) == (room.left(), room.left())  # a small disk keeps a tenth
     now = 1.0
     room.left()
     assert 2 == looks
