@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +28,25 @@ def test_misuse_is_one_line_and_exit_status_2(capsys: pytest.CaptureFixture[str]
     """A setting that cannot be meant stops the command before it does anything."""
     status = cli.main(["serve", "--tls-cert", "x.pem"])
     assert (2, "s4gw: --tls-cert: TLS is not there yet\n") == (status, capsys.readouterr().err)
+
+
+def test_a_command_brings_what_it_needs_only() -> None:
+    """Each command is known by the name under which it is looked for, and none imports the others' libraries."""
+    code = "import sys; from s4gw.tools import cli; cli.main(['version']); print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    names = [line.split()[0] for line in _help().splitlines() if re.match(r" {4}[a-z]", line)]
+    loaded = shown.splitlines()[-1].split()
+    assert (list(cli.COMMANDS), [], True) == (
+        names,
+        [each for each in ("numpy", "boto3", "s4gw.codec", "s4gw.store") if each in loaded],
+        "s4gw.tools.version" in loaded,
+    )
+
+
+def _help() -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as shown, pytest.raises(SystemExit):
+        cli.main(["--help"])
+    return shown.getvalue()
 
 
 def test_an_unknown_command_is_misuse() -> None:
