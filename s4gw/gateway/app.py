@@ -2,18 +2,18 @@
 
 A request passes: id, probes, accounting, address, identity; then the router finds its resource and authorization
 decides on it, so that no operation is reached without both, and what is written is asked about encryption; then the
-resource answers. Whatever goes wrong on the way
-ends in `gateway.faults`.
+resource answers. Whatever goes wrong on the way ends in `gateway.faults`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import falcon
 
 from s4gw.gateway import faults
+from s4gw.gateway.answer import S3Response
 from s4gw.gateway.middleware.accounting import Accounting
 from s4gw.gateway.middleware.addressing import Addressing
 from s4gw.gateway.middleware.authentication import Authentication
@@ -31,10 +31,47 @@ if TYPE_CHECKING:
     from s4gw.gateway.services import Services
 
 
-class Application(falcon.App[S3Request, falcon.Response]):
-    """The application of one worker."""
+class Application(falcon.App[S3Request, S3Response]):
+    """The application of one worker.
 
-    services: Services
+    Args:
+        services: Of the worker.
+        router: Finds the resource of an operation.
+        steps: Middleware in Falcon's sense, independent of each other; answers pass it in the reverse order.
+    """
+
+    def __init__(self, services: Services, router: OperationRouter, steps: Sequence[Any]) -> None:
+        super().__init__()
+        self.services = services
+        self._resource_of = router.resource_of
+        self._before = [step.process_request for step in steps if hasattr(step, "process_request")]
+        self._deciding = [step.process_resource for step in steps if hasattr(step, "process_resource")]
+        self._after = [step.process_response for step in reversed(steps) if hasattr(step, "process_response")]
+
+    def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """WSGI's callable: Falcon's order of things, with its error handlers.
+
+        PERF: its own, and a router that answers by method and template, took 7 of 95 us for a GET of 1 KiB.
+        """
+        req, resp = S3Request(env), S3Response()
+        try:
+            for begin in self._before:
+                begin(req, resp)
+                if resp.complete:  # a probe
+                    break
+            else:
+                resource = self._resource_of(req.operation)
+                for decide in self._deciding:
+                    decide(req, resp, resource, {})
+                resource.respond(req, resp)
+        except Exception as error:  # noqa: BLE001 - `faults` decides what each is
+            self._handle_exception(req, resp, error, {})
+        for end in self._after:
+            try:
+                end(req, resp, None, True)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._handle_exception(req, resp, error, {})
+        return resp.begin(start_response, head=req.method == "HEAD")
 
     def tick(self) -> None:
         """Our worker calls this ten times a second, which lets metrics be published by it."""
@@ -50,12 +87,10 @@ def create_app(
     """Make the application of one worker; *resources* stand in for the operations that it would have."""
     if resources is None:
         resources = RESOURCES if services.upstream is None else UPSTREAM_RESOURCES
-    # type: Falcon's own router and a media type are all that its annotations allow; an answer of S3 may have none.
-    app: Application = Application(  # type: ignore[call-overload]
-        media_type=None,
-        request_type=S3Request,
-        router=OperationRouter(services, resources),
-        middleware=[
+    app = Application(
+        services,
+        OperationRouter(services, resources),
+        [
             RequestId(services),
             Probes(services),
             Accounting(services),
@@ -65,10 +100,8 @@ def create_app(
             Authorization(services),
             Encryption(services),
         ],
-        independent_middleware=True,
     )
     app.add_error_handler(Exception, faults.handle)
     # Falcon's own errors would answer in JSON.
     app.add_error_handler(falcon.HTTPError, faults.handle)
-    app.services = services
     return app

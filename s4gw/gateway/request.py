@@ -10,7 +10,7 @@ that its middleware has not set yet is an `AttributeError`, which is a fault of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -76,6 +76,7 @@ class S3Request(falcon.Request):
         looked_up: Objects that were looked up for this request; None where there is none.
         facts: For the log and the metrics.
         body_opened: The body if anybody asked for it.
+        lock_document: What an operation about object locks says, if it has been read.
         raw_target_text: The target of the request line, or what comes closest to it where a server does not keep it.
         raw_path: Path as sent, without the authority of an absolute target.
         raw_query: Query string as sent, without the question mark.
@@ -85,21 +86,24 @@ class S3Request(falcon.Request):
 
     services: Services
     operation: Operation
-    bucket: str
-    key: str
     query: Mapping[str, str]
     identity: Identity
     encryption: Encryption
+    # What stays so until somebody finds out. PERF: not set for each request.
+    request_id = ""
+    bucket = ""
+    key = ""
+    bucket_info: BucketInfo | None = None
+    body_opened: Body | None = None
+    lock_document: Mapping[str, Any] | None = None
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
-        super().__init__(env, options)
-        self.request_id = ""
-        self.bucket = ""
-        self.key = ""
-        self.bucket_info: BucketInfo | None = None
+        # PERF: Falcon's own looks at path, query and media types in the environment, which nobody here asks for.
+        del options
+        self.env = env
+        self.method = env["REQUEST_METHOD"]
         self.looked_up: dict[Place, StoredObject | None] = {}
         self.facts = Facts()
-        self.body_opened: Body | None = None
         self.raw_target_text: str = env.get("RAW_URI") or _target_of(env)
         path, _, query = self.raw_target_text.partition("?")
         if not path.startswith("/") and "://" in path:
@@ -107,7 +111,7 @@ class S3Request(falcon.Request):
             path = "/" + path.partition("://")[2].partition("/")[2]
         self.raw_path, self.raw_query = path, query
         parsed = env.get(RAW_REQUEST)
-        self.raw_headers: list[tuple[str, str]] = _headers_of(env) if parsed is None else parsed.lower
+        self.raw_headers: Sequence[tuple[str, str]] = _headers_of(env) if parsed is None else parsed.lower
         self.header_map: Mapping[str, str] = headers.joined(self.raw_headers) if parsed is None else parsed.fields
 
     # -- as sent ---------------------------------------------------------------------------------------------------

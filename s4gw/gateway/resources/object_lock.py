@@ -71,12 +71,12 @@ class _Change(_OfVersion):
 
     def document(self, req: S3Request) -> Mapping[str, Any]:
         """The document, read once. Raises: MalformedXML and what `read_document` raises."""
-        found: Mapping[str, Any] | None = getattr(req.context, "lock_document", None)
+        found = req.lock_document
         if found is None:
             params = parameters(req, read_document(req, DOCUMENT_BYTES_MAX, digest_required=True))
             if self.payload not in params:
                 raise MalformedXML
-            found = req.context.lock_document = params[self.payload]
+            found = req.lock_document = params[self.payload]
         return found
 
 
