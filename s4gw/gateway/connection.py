@@ -102,6 +102,8 @@ def send(sock: Any, pieces: Sequence[Piece]) -> None:
             _send_all(sock, memoryview(piece))
         return
     sent = sock.sendmsg(pieces)
+    if sent == sum(map(len, pieces)):
+        return
     for piece in pieces:
         if sent >= len(piece):
             sent -= len(piece)

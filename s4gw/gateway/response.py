@@ -6,9 +6,10 @@ they would be taken for the next answer. An answer that ends short of its length
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from s4gw.gateway import connection
 from s4gw.gateway.connection import Piece
@@ -29,9 +30,11 @@ HOP_BY_HOP: Final = frozenset(
 )
 """What the server says itself; an application's own are dropped."""
 
-_HEADERS: Final = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_IN_VALUES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 """RFC 9110, section 5: token names, and values of visible characters, blanks and bytes above 127."""
 _CRLF: Final = b"\r\n"
+_LENGTH: Final = "content-length"
 _FIRST_WITH_BODY: Final = 200
 _NO_BODY: Final = frozenset({204, 304})
 _NO_LENGTH: Final = 204
@@ -78,7 +81,7 @@ class Response:
         self._date = date
         self._may_keep = may_keep
         self._status = ""
-        self._block = ""
+        self._block = b""
         self._no_body = head
         self._sent = 0
         self.length: int | None = None
@@ -95,16 +98,18 @@ class Response:
         self._status = status
         code = int(status[:3])
         self._no_body = self._head or code < _FIRST_WITH_BODY or code in _NO_BODY
-        fields = {name.lower(): value for name, value in headers}
-        dropped = HOP_BY_HOP | {"content-length"} if code < _FIRST_WITH_BODY or code == _NO_LENGTH else HOP_BY_HOP
-        if not dropped.isdisjoint(fields):
-            headers = [(name, value) for name, value in headers if name.lower() not in dropped]
-        if dropped is HOP_BY_HOP and "content-length" in fields:
-            self.length = int(fields["content-length"])
-        else:
-            self.length = None
-        block = _latin1("".join([f"{name}: {value}\r\n" for name, value in headers]))
-        if block.count("\n") != len(headers) or _HEADERS.fullmatch(block) is None:
+        dropped = HOP_BY_HOP | {_LENGTH} if code < _FIRST_WITH_BODY or code == _NO_LENGTH else HOP_BY_HOP
+        values: tuple[str, ...]
+        names, values = zip(*headers, strict=True) if headers else ((), ())
+        lines = _lines(names)
+        if not dropped.isdisjoint(lines.lower):
+            kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+            names, values = zip(*kept, strict=True) if kept else ((), ())
+            lines = _lines(names)
+        self.length = None if lines.length_at is None else int(values[lines.length_at])
+        block = _sent(lines.template % values)
+        # SECURITY: a value with a line end in it would leave more of them than there are lines.
+        if block.translate(None, _IN_VALUES) != _CRLF * len(values):
             raise InvalidHeaderError("a response header cannot be sent")
         self._block = block
         self.chunked = self.length is None and not self._no_body and self._version > (1, 0)
@@ -151,17 +156,41 @@ class Response:
     def _header(self) -> bytes:
         self.headers_sent = True
         major, minor = self._version
-        return (
+        start = (
             f"HTTP/{major}.{minor} {self._status}\r\nServer: {connection.SERVER_NAME}\r\nDate: {self._date}\r\n"
             f"Connection: {'keep-alive' if self.keeps() else 'close'}\r\n"
-            f"{'Transfer-Encoding: chunked' + chr(13) + chr(10) if self.chunked else ''}{self._block}\r\n"
-        ).encode("latin-1")
+            f"{_CHUNKED if self.chunked else ''}"
+        )
+        return start.encode("latin-1") + self._block + _CRLF
 
 
-def _latin1(block: str) -> str:
+_CHUNKED: Final = "Transfer-Encoding: chunked\r\n"
+
+
+class _Lines(NamedTuple):
+    """What the names of headers say of their lines."""
+
+    template: str
+    """The lines, with ``%s`` for each value."""
+    lower: frozenset[str]
+    length_at: int | None
+    """Which value is the length; the last one counts."""
+
+
+@functools.lru_cache(maxsize=256)
+def _lines(names: tuple[str, ...]) -> _Lines:
+    """PERF: an operation sends the same names over and over. Raises: InvalidHeaderError."""
+    if not all(map(_NAME.fullmatch, names)):
+        raise InvalidHeaderError("a response header has no name that can be sent")
+    lower = [name.lower() for name in names]
+    length_at = max((at for at, name in enumerate(lower) if name == _LENGTH), default=None)
+    template = "".join([f"{name.replace('%', '%%')}: %s\r\n" for name in names])
+    return _Lines(template, frozenset(lower), length_at)
+
+
+def _sent(block: str) -> bytes:
     """Characters beyond Latin-1 (a file name in a Content-Disposition) travel as the bytes of their UTF-8."""
     try:
-        block.encode("latin-1")
+        return block.encode("latin-1")
     except UnicodeEncodeError:
-        return block.encode().decode("latin-1")
-    return block
+        return block.encode()
