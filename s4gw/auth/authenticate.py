@@ -11,6 +11,7 @@ from s4gw.auth.canonical import header_values
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import ANONYMOUS, AuthRequest, Identity
 from s4gw.auth.presign import authenticate_query, presign_parameters
+from s4gw.auth.returning import authenticate_returning
 from s4gw.auth.sigv2 import authenticate_sigv2_header, authenticate_sigv2_query, is_sigv2_header, sigv2_parameters
 from s4gw.auth.sigv4 import PAYLOAD_HEADER, authenticate_header, payload_plan
 from s4gw.s3.errors import InvalidArgument, InvalidRequest
@@ -36,9 +37,14 @@ def authenticate(
     Returns: The identity; its principal is `ANONYMOUS` when nothing is signed.
     Raises: S3's error for any signature that is malformed, too old, unknown or wrong.
     """
+    query = request.query
+    parameters = presign_parameters(query) if "X-Amz-" in query else None
+    older = sigv2_parameters(query) if "AWSAccessKeyId" in query else None
+    if not parameters and not older:
+        known = authenticate_returning(request, credentials, now=now)
+        if known is not None:
+            return known
     values = header_values(request.headers)
-    parameters = presign_parameters(request.query) if "X-Amz-" in request.query else None
-    older = sigv2_parameters(request.query) if "AWSAccessKeyId" in request.query else None
     if values.get("authorization"):
         if parameters or older:
             raise InvalidArgument(

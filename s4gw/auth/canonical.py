@@ -65,9 +65,12 @@ def other_spellings(
 
 def _tail(values: Mapping[str, str], signed: SignedHeaders, payload_hash: str) -> str:
     """Everything after the query."""
-    # A header that is listed and not sent counts as empty, so only a client that signed it empty gets through.
-    lines = "\n".join([f"{name}:{values.get(name, '')}" for name in signed.names])
-    return f"\n{lines}\n\n{signed.text}\n{payload_hash}"
+    try:
+        lines = signed.lines % signed.pick(values)
+    except KeyError:
+        # A header that is listed and not sent counts as empty, so only a client that signed it empty gets through.
+        lines = "".join([f"{name}:{values.get(name, '')}\n" for name in signed.names])
+    return f"\n{lines}\n{signed.text}\n{payload_hash}"
 
 
 def query_pairs(query: str) -> Iterator[tuple[str, str]]:

@@ -66,7 +66,7 @@ class CredentialStore:
                 self._devices[(pair.owner_id, pair.mfa_serial)] = pair.mfa_secret
         self._signers: dict[str, Signer] = {}
         self._signed_headers: dict[str, SignedHeaders] = {}
-        self._starts: dict[str, tuple[str, str, Signer]] = {}
+        self._starts: dict[str, tuple[Signer, SignedHeaders]] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -98,11 +98,11 @@ class CredentialStore:
         """A SignedHeaders element that was verified before, or None."""
         return self._signed_headers.get(listed)
 
-    def recall_start(self, start: str) -> tuple[str, str, Signer] | None:
-        """Credential, SignedHeaders and signer of a verified Authorization header that began like this, or None."""
+    def recall_start(self, start: str) -> tuple[Signer, SignedHeaders] | None:
+        """What a verified Authorization header said that began like this, or None."""
         return self._starts.get(start)
 
-    def remember_start(self, start: str, meaning: tuple[str, str, Signer]) -> None:
+    def remember_start(self, start: str, meaning: tuple[Signer, SignedHeaders]) -> None:
         """Keep what stands before the signature in the Authorization header of a *verified* request."""
         if len(self._starts) >= SIGNED_HEADERS_MAX:
             self._starts.clear()

@@ -6,8 +6,9 @@ frozen dataclasses to make, and a request makes several.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from operator import itemgetter
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -90,12 +91,17 @@ class SignedHeaders(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     """In the order listed."""
     all: frozenset[str]
+    lines: str
+    """Their lines in the canonical request, with ``%s`` for each value."""
+    pick: Callable[[Mapping[str, str]], tuple[str, ...] | str]
+    """Gives the values for `lines`. Raises: KeyError, when one is missing."""
 
     @classmethod
     def parse(cls, text: str) -> SignedHeaders:
         """Split at the semicolons."""
         names = tuple(text.split(";"))
-        return cls(text, names, frozenset(names))
+        lines = "".join([f"{name.replace('%', '%%')}:%s\n" for name in names])
+        return cls(text, names, frozenset(names), lines, itemgetter(*names))
 
 
 class Claim(msgspec.Struct, frozen=True):

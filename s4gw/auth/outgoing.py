@@ -48,8 +48,7 @@ class OutgoingSigner:
 
         Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
         """
-        names = tuple(sorted(headers))
-        signed = SignedHeaders(";".join(names), names, frozenset(names))
+        signed = SignedHeaders.parse(";".join(sorted(headers)))
         request = AuthRequest(method, path, query, (), secure=True)
         canonical = canonical_request(request, header_values(list(headers.items())), signed, payload_hash)
         day = timestamp[:_DAY_CHARS]

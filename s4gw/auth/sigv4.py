@@ -64,7 +64,8 @@ _STREAMING: Final = {
 }
 _CHAINED: Final = frozenset({PayloadMode.STREAMING_SIGNED, PayloadMode.STREAMING_SIGNED_TRAILER})
 PAYLOAD_HEADER: Final = "x-amz-content-sha256"
-_SIGNATURE: Final = "Signature="
+SIGNATURE: Final = "Signature="
+"""Name of the last element of the Authorization header, as clients write it."""
 _DIGEST_CHARS: Final = 64
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 _REFLECTED_MAX: Final = 4096
@@ -86,18 +87,12 @@ def authenticate_header(
         SignatureDoesNotMatch, InvalidRequest, InvalidArgument, InvalidToken, UnsupportedSignature.
     """
     text = values["authorization"]
-    # PERF: a client's header differs from its last one in nothing but the signature.
-    start, _, signature = text.rpartition(_SIGNATURE)
-    known = credentials.recall_start(start) if _is_plain(signature) else None
-    if known is None:
-        scheme, _, rest = text.partition(" ")
-        if scheme != ALGORITHM:
-            raise _unsupported(scheme)
-        elements = _elements(rest)
-        credential, listed, signature = elements["Credential"], elements["SignedHeaders"], elements["Signature"]
-        signer = find_signer(credential, credentials, AuthorizationHeaderMalformed, _MALFORMED)
-    else:
-        credential, listed, signer = known
+    scheme, _, rest = text.partition(" ")
+    if scheme != ALGORITHM:
+        raise _unsupported(scheme)
+    elements = _elements(rest)
+    credential, listed, signature = elements["Credential"], elements["SignedHeaders"], elements["Signature"]
+    signer = find_signer(credential, credentials, AuthorizationHeaderMalformed, _MALFORMED)
     timestamp, signed_at = _request_time(values)
     if abs(now - signed_at) > SKEW_MAX_S:
         raise RequestTimeTooSkewed(
@@ -110,9 +105,10 @@ def authenticate_header(
     if payload_hash is None:
         raise InvalidRequest("Missing required header for this request: x-amz-content-sha256")
     claim = Claim(credential, timestamp, listed, signature, payload_hash)
-    check_signature(request, values, claim, signer, credentials)
-    if known is None and text == start + _SIGNATURE + signature and _is_plain(signature):
-        credentials.remember_start(start, (credential, listed, signer))
+    signed = check_signature(request, values, claim, signer, credentials)
+    start = text.removesuffix(signature)
+    if start.endswith(SIGNATURE) and _is_plain(signature):
+        credentials.remember_start(start.removesuffix(SIGNATURE), (signer, signed))
     return Identity(
         signer.principal,
         "header",
@@ -124,8 +120,8 @@ def authenticate_header(
 
 def check_signature(
     request: AuthRequest, values: Mapping[str, str], claim: Claim, signer: Signer, credentials: CredentialStore
-) -> None:
-    """Compare the signature with ours, and remember what was needed when it is right.
+) -> SignedHeaders:
+    """Compare the signature with ours, and remember what was needed when it is right; give what was signed.
 
     Raises: AccessDenied (a header that must be signed is not), InvalidToken, SignatureDoesNotMatch.
     """
@@ -138,7 +134,7 @@ def check_signature(
         for form in other_spellings(request, values, signed, claim.payload_hash, skip=claim.skip)
     ):
         credentials.remember(claim.credential, signer, signed)
-        return
+        return signed
     # The client's own words only, so that it can find where its canonical request differs from ours.
     raise SignatureDoesNotMatch(
         AWSAccessKeyId=signer.pair.access_key,

@@ -108,8 +108,9 @@ def test_the_caches_are_bounded() -> None:
     users = CredentialStore([pair])
     for number in range(SIGNERS_MAX + SIGNED_HEADERS_MAX):
         signer = Signer(pair, pair.principal, "20260101", f"20260101/{number}/s3/aws4_request", b"key", Mac(b"key"))
-        users.remember(f"AK/{signer.scope}", signer, SignedHeaders.parse(f"host;x-{number}"))
-        users.remember_start(f"AK/{signer.scope}", ("AK", "host", signer))
+        signed = SignedHeaders.parse(f"host;x-{number}")
+        users.remember(f"AK/{signer.scope}", signer, signed)
+        users.remember_start(f"AK/{signer.scope}", (signer, signed))
     assert len(users._signers) <= SIGNERS_MAX
     assert len(users._signed_headers) <= SIGNED_HEADERS_MAX
     assert len(users._starts) <= SIGNED_HEADERS_MAX

@@ -25,9 +25,10 @@ class Authentication:
     def __init__(self, services: Services) -> None:
         self._credentials = services.credentials
         self._clock = services.clock
-        self._domains = services.settings.domains
         self._sigv2 = services.settings.sigv2_links
         self._sigv2_headers = services.settings.sigv2_headers
+        # Version 2 signs the bucket that the host names.
+        self._domains = services.settings.domains if self._sigv2 or self._sigv2_headers else ()
 
     def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
         if req.operation is PREFLIGHT:
@@ -41,7 +42,7 @@ class Authentication:
                 query=req.raw_query,
                 headers=req.raw_headers,
                 secure=req.secure,
-                virtual_bucket=self._virtual_bucket(req),
+                virtual_bucket=self._virtual_bucket(req) if self._domains else "",
             ),
             self._credentials,
             now=self._clock(),
@@ -50,7 +51,5 @@ class Authentication:
         )
 
     def _virtual_bucket(self, req: S3Request) -> str:
-        """The bucket that the host names, for version 2, which signs it."""
-        if not (self._domains and (self._sigv2 or self._sigv2_headers)):
-            return ""
+        """The bucket that the host names, or empty."""
         return bucket_from_host(req.header_map.get("host", ""), self._domains) or ""
