@@ -147,7 +147,7 @@ def decode_frame(
     *,
     dictionaries: registry.Dictionaries | None = None,
     original_size_max: int = ORIGINAL_BYTES_MAX,
-) -> bytes:
+) -> Buffer:
     """Decompress and verify one frame.
 
     Args:
@@ -156,7 +156,7 @@ def decode_frame(
         dictionaries: Gives zstd dictionaries by number, for `CodecId.CPU_ZSTD_DICT`.
         original_size_max: Most bytes that the caller is ready to hold; checked before anything is allocated.
 
-    Returns: The original bytes; *payload* itself, if it is bytes and passthrough.
+    Returns: The original bytes, in a buffer of their own; *payload* itself, if it is bytes and passthrough.
     Raises: FrameTooLarge, CorruptFrame, ChecksumMismatch, UnsupportedCodec, DictionaryMissing.
     """
     # SECURITY: sizes first, so that no header can make us allocate what it does not hold

@@ -51,8 +51,8 @@ def encode(data: Buffer, column: Column, *, level: int = LEVEL) -> bytes:
     return b"".join([head, whole[size:].data, packed])
 
 
-def decode(payload: Buffer, original_size: int) -> bytes:
-    """Decompress to *original_size* bytes.
+def decode(payload: Buffer, original_size: int) -> memoryview:
+    """Decompress to *original_size* bytes of their own.
 
     Raises: CorruptFrame, if the payload holds more, fewer or no sound numbers, or more than `NUMBERS_BYTES_MAX`.
     """
@@ -77,7 +77,7 @@ def decode(payload: Buffer, original_size: int) -> bytes:
     if column.big_endian:
         elements.view(transform.UNSIGNED[width]).byteswap(inplace=True)
     out[len(elements) :] = transform.to_bytes(view[PCO_HEADER_SIZE:body])
-    return out.tobytes()
+    return out.data
 
 
 def read_column(view: memoryview) -> Column:

@@ -134,7 +134,7 @@ def decompress(data: Buffer, *, dictionaries: Dictionaries | None = None, size_m
     blocks = [
         decode_frame(header, view[at : at + header.payload_size], dictionaries=dictionaries) for at, header in headers
     ]
-    whole = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+    whole = b"".join(blocks)
     if isinstance(last, Padding):
         _check_whole(view, whole)
     return whole

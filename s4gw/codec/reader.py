@@ -101,7 +101,7 @@ class Reader(io.RawIOBase):
         self._frame_bytes_max = frame_bytes_max
         self._ahead_bytes = ahead_bytes
         self._at = 0
-        self._decoded: OrderedDict[int, bytes] = OrderedDict()
+        self._decoded: OrderedDict[int, Buffer] = OrderedDict()
         self._stored: dict[int, memoryview] = {}
         self._last = -1
         self.name = name
@@ -179,7 +179,7 @@ class Reader(io.RawIOBase):
             self._decoded.move_to_end(number)
         return memoryview(decoded)[self._at - entry.original_start : end - entry.original_start]
 
-    def _decode(self, number: int, entry: FrameEntry, end: int) -> bytes:
+    def _decode(self, number: int, entry: FrameEntry, end: int) -> Buffer:
         stored = self._stored.pop(number, None)
         if stored is None:
             self._fetch(number, end)

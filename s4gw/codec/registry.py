@@ -21,7 +21,7 @@ SHRINK_MIN_PERCENT: Final = 1
 Dictionaries = Callable[[int], bytes]
 """Gives the zstd dictionary of a number, or raises DictionaryMissing."""
 
-_DECODERS: Final[Mapping[CodecId, Callable[[Buffer, int], bytes]]] = MappingProxyType(
+_DECODERS: Final[Mapping[CodecId, Callable[[Buffer, int], Buffer]]] = MappingProxyType(
     {
         CodecId.PASSTHROUGH: passthrough.decode,
         CodecId.CPU_ZSTD: zstd.decode,
@@ -111,7 +111,7 @@ def encode_shrunk(choice: Choice, data: Buffer, dictionary: bytes | None = None)
     return codec, payload
 
 
-def decode(codec: CodecId, payload: Buffer, original_size: int, dictionaries: Dictionaries | None = None) -> bytes:
+def decode(codec: CodecId, payload: Buffer, original_size: int, dictionaries: Dictionaries | None = None) -> Buffer:
     """Decompress *payload* to exactly *original_size* bytes, which the caller has bounded.
 
     Raises: CorruptFrame, UnsupportedCodec, DictionaryMissing.

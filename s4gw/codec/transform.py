@@ -58,7 +58,7 @@ def accumulate(differences: Elements, out: Elements | None = None) -> Elements:
     signed = _SIGNED[kind.itemsize]
     if kind.itemsize >= _SUMMED.itemsize:
         into = None if out is None else out.view(signed)
-        summed: Elements = np.cumsum(differences.view(signed), dtype=signed, out=into)
+        summed: Elements = np.add.accumulate(differences.view(signed), dtype=signed, out=into)
         return summed.view(kind)
     sums = np.cumsum(differences, dtype=_SUMMED)
     if out is None:
@@ -106,66 +106,74 @@ def split(values: Elements) -> list[Bytes]:
 
 
 def join(planes: Sequence[Bytes]) -> Elements:
-    """Undo `split` for up to eight planes, in as few bytes as the planes that are not all zero need.
+    """Undo `split` for up to eight planes, in as few bytes as so many planes need.
 
     May give a plane itself; there is one at least.
     """
-    count = len(planes)
-    while count > 1 and not planes[count - 1].max(initial=0):
-        count -= 1
-    return _joined(planes[:count])
-
-
-def _joined(planes: Sequence[Bytes]) -> Elements:
     if len(planes) == 1:
         return planes[0]
-    half = 1 if len(planes) == 2 else 2 if len(planes) <= 4 else 4  # noqa: PLR2004
-    kind = UNSIGNED[2 * half]
-    values: Elements = _joined(planes[:half]).astype(kind)
-    high = _joined(planes[half:]).astype(kind)
-    high *= kind.type(1 << 8 * half)
-    values += high
+    width = 2 if len(planes) == 2 else 4 if len(planes) <= 4 else 8  # noqa: PLR2004
+    values: Elements = np.empty(len(planes[0]), UNSIGNED[width])
+    _fill(values, planes)
     return values
 
 
-def fill_planes(out: Bytes, planes: Sequence[Bytes]) -> None:
-    """Undo `to_planes` into *out*, the records one after another."""
-    stride = len(planes)
-    if stride in UNSIGNED and stride < 8:  # noqa: PLR2004
-        out.view(UNSIGNED[stride])[:] = join(planes)
-    elif stride % 2:
-        rows = out.reshape(-1, stride)
-        for place, plane in enumerate(planes):
-            rows[:, place] = plane
+def _fill(out: Elements, planes: Sequence[Bytes]) -> None:
+    """Do what `join` does, into *out*, whose elements may have room for more planes; those are zero."""
+    half = out.dtype.itemsize // 2
+    if len(planes) <= half:
+        out[:] = join(planes)
+    elif half == 4:  # noqa: PLR2004 - PERF: numpy multiplies numbers of 64 bits one at a time
+        out[:] = join(planes[:half])
+        out.view(UNSIGNED[half])[1::2] = join(planes[half:])
     else:
-        # PERF: two bytes at once: half as many slow scattered writes
-        pairs = out.view(UNSIGNED[2]).reshape(-1, stride // 2)
-        for place in range(0, stride, 2):
-            pairs[:, place // 2] = join(planes[place : place + 2])
+        out[:] = join(planes[half:])
+        out *= out.dtype.type(1 << 8 * half)
+        out += join(planes[:half])
+
+
+def fill_planes(out: Bytes, planes: Sequence[Bytes], stride: int) -> None:
+    """Undo `to_planes` into *out*, the records of *stride* bytes one after another. Missing planes are zero."""
+    if stride in UNSIGNED:
+        _fill(out.view(UNSIGNED[stride]), planes)
+        return
+    # PERF: two bytes at once: half as many slow scattered writes
+    step = 2 - stride % 2
+    rows = (out.view(UNSIGNED[2]) if step == 2 else out).reshape(-1, stride // step)  # noqa: PLR2004
+    for place in range(0, stride, step):
+        rows[:, place // step] = join(planes[place : place + step]) if place < len(planes) else 0
 
 
 def fill_elements(out: Elements, planes: Sequence[Bytes], undo: Callable[[Elements], Elements] | None = None) -> None:
     """Undo `split` into *out*, and what was done before by *undo*, which gives small signed numbers for small ones.
 
     Missing planes are zero. PERF: differences are small nearly always. The few that use the high planes are put right
-    one by one, and all others are handled in as few bytes as they need.
+    in groups, and all others are handled in as few bytes as they need.
     """
-    whole = len(out) - len(out) % _GROUP
-    used, low = np.zeros(whole // _GROUP, np.uint64), len(planes)
+    whole, width = len(out) - len(out) % _GROUP, out.dtype.itemsize
+    groups = [plane[:whole].view(np.uint64) for plane in planes]
+    used, low = None, len(planes)
     while low > 1:
-        groups = used | planes[low - 1][:whole].view(np.uint64)
-        if np.count_nonzero(groups) * _FEW > len(groups):
+        nonzero = groups[low - 1] != 0
+        if np.count_nonzero(nonzero) * _FEW > len(nonzero):
             break
-        used, low = groups, low - 1
-    small = join(planes[:low])
-    out[:] = undo(small) if undo else small
-    if low < len(planes):
-        starts = np.flatnonzero(used != 0) * _GROUP  # of truths: of numbers it takes six times as long
-        places = (starts[:, None] + np.arange(_GROUP)).ravel()
-        if whole < len(out):
-            places = np.append(places, np.arange(whole, len(out)))
-        large = join([plane[places] for plane in planes]).astype(out.dtype)
-        out[places] = undo(large) if undo else large
+        used, low = nonzero if used is None else used | nonzero, low - 1
+    if undo:
+        out[:] = undo(join(planes[:low]))
+    else:
+        _fill(out, planes[:low])
+    if used is None:
+        return
+    places = np.flatnonzero(used)
+    large = np.zeros((len(places) * _GROUP + len(out) - whole, width), np.uint8)
+    for place, plane in enumerate(planes):
+        large[: len(places) * _GROUP, place] = groups[place][places].view(np.uint8)
+        large[len(places) * _GROUP :, place] = plane[whole:]
+    values: Elements = large.view(out.dtype).ravel()
+    if undo:
+        values = undo(values)
+    out[:whole].reshape(-1, _GROUP)[places] = values[: len(places) * _GROUP].reshape(-1, _GROUP)
+    out[whole:] = values[len(places) * _GROUP :]
 
 
 def pack(values: Elements) -> tuple[int, int, int, Elements]:

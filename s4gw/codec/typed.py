@@ -70,8 +70,8 @@ def forward(data: Bytes, wanted: Filter) -> tuple[bytes, list[Bytes]]:
     return head + numbers, transform.to_bit_planes(rest, bits)
 
 
-def decode(payload: Buffer, original_size: int) -> bytes:
-    """Decompress to *original_size* bytes.
+def decode(payload: Buffer, original_size: int) -> memoryview:
+    """Decompress to *original_size* bytes of their own.
 
     Raises: CorruptFrame, if the payload holds more, fewer or no sound bytes, or if the size is more than
         `NUMBERS_BYTES_MAX`: nothing of that size was ever written, and a few bytes may stand for many.
@@ -91,8 +91,9 @@ def decode(payload: Buffer, original_size: int) -> bytes:
         _restore_packed(elements, view[at : at + parameters_size], view[body:], wanted)
     else:
         _restore(elements, view[body:], wanted)
-    out[len(elements) :] = transform.to_bytes(view[body - tail_size : body])
-    return out.tobytes()
+    if tail_size:
+        out[len(elements) :] = transform.to_bytes(view[body - tail_size : body])
+    return out.data
 
 
 def read_filter(view: memoryview) -> tuple[Filter, int]:
@@ -133,12 +134,17 @@ def _plane_forward(plane: Bytes, differs: int) -> Bytes:
     return transform.difference(plane) if differs else plane
 
 
-def _expand(view: memoryview, sizes: list[int]) -> list[Bytes]:
-    """Decode the streams that fill *view*, whose decoded sizes are known."""
+def _expand(view: memoryview, sizes: Sequence[int]) -> list[Bytes]:
+    """Decode the streams that fill *view*, whose decoded sizes are known; those at the end that are zero are left out.
+
+    Gives one at least, if there is any.
+    """
     found = streams.split(view, len(sizes))
+    while len(found) > 1 and streams.is_zero(*found[-1]):
+        found.pop()
     return [
         transform.to_bytes(streams.expand(kind, stored, size))
-        for (kind, stored), size in zip(found, sizes, strict=True)
+        for (kind, stored), size in zip(found, sizes, strict=False)
     ]
 
 
@@ -148,10 +154,10 @@ def _restore(out: Bytes, view: memoryview, wanted: Filter) -> None:
     count = len(out) // width
     if wanted.kind is TypedFilter.PLANES:
         planes = _expand(view, [count] * width)
-        for place in range(width):
+        for place in range(len(planes)):
             if wanted.mask >> place & 1:
                 planes[place] = transform.accumulate(planes[place])
-        transform.fill_planes(out, planes)
+        transform.fill_planes(out, planes, width)
         return
     values = out.view(transform.UNSIGNED[width])
     if wanted.kind is TypedFilter.DELTA:

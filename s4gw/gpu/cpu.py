@@ -58,7 +58,7 @@ def _encode(choice: Choice, chunk: memoryview) -> bytes | EngineError:
 
 def _decode(codec: CodecId, payload: memoryview, size: int) -> bytes | EngineError:
     try:
-        return decode_payload(codec, payload, size)
+        return bytes(decode_payload(codec, payload, size))
     except UnsupportedCodec as error:
         return EngineError(str(error))
     except CodecError as error:

@@ -184,7 +184,7 @@ def _read(client: Client, frame: EncodedFrame) -> bytes:
     header, payload = parse_frame_header(frame.header), bytes(frame.payload)
     if header.codec in GPU_CONTAINERS:
         return client.decode(header, payload)
-    return decode_frame(header, payload)
+    return bytes(decode_frame(header, payload))
 
 
 def _stock(frame: EncodedFrame) -> bytes | None:

@@ -244,7 +244,7 @@ def frames(stored: Stored, start: int, end: int, dictionary: bytes | None = None
             payload = stored.read(payload_at, payload_at + header.payload_size)
             dictionaries = stored.dictionaries if dictionary is None else (lambda _number: dictionary)
             decoded = decode_frame(header, payload, dictionaries=dictionaries)
-            yield decoded[max(0, start - at) : end - at]
+            yield bytes(decoded[max(0, start - at) : end - at])
         at += header.original_size
 
 

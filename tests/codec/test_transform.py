@@ -67,7 +67,7 @@ def test_planes(stride: int, rows: int, seed: int) -> None:
     data = np.random.default_rng(seed).integers(0, 256, rows * stride, np.uint8)
     planes = transform.to_planes(data, stride)
     out = np.empty(rows * stride, np.uint8)
-    transform.fill_planes(out, planes)
+    transform.fill_planes(out, planes, stride)
     assert out.tobytes() == data.tobytes()
     assert [len(plane) for plane in planes] == [rows] * stride
     assert all(plane.tobytes() == data[place::stride].tobytes() for place, plane in enumerate(planes))

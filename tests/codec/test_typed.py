@@ -57,6 +57,17 @@ def test_every_record_stride(width: int) -> None:
         assert typed.decode(payload, len(original)) == original
 
 
+@pytest.mark.parametrize("width", range(2, 65))
+def test_planes_of_nothing(width: int) -> None:
+    """Bytes that are zero in every record, at its end or before it, cost a few bytes and come back."""
+    row = bytes(n * 7 % 5 for n in range(width // 2 + 1)) + bytes(width // 2)
+    original = b"".join(bytes([n % 255]) + row[1:width] for n in range(2000))
+    for mask in (0, (1 << width) - 1):
+        payload = typed.encode(original, 1, Filter(TypedFilter.PLANES, width, mask=mask))
+        assert typed.decode(payload, len(original)) == original == numbers.read_typed(payload, len(original))
+        assert len(payload) < 300 + 8 * width
+
+
 def test_a_few_falls_cost_little() -> None:
     """Runs of ascending ids, each from near 0 again, pack about as small as one run of as many ids does."""
     rng = random.Random(1)

@@ -32,7 +32,7 @@ def decoded(frame: EncodedFrame) -> bytes:
     """Read a frame as any reader does, its checksum included."""
     header = parse_frame_header(frame.header)
     assert len(frame.header) == FRAME_HEADER_SIZE
-    return decode_frame(header, bytes(frame.payload))
+    return bytes(decode_frame(header, bytes(frame.payload)))
 
 
 def until(condition: Callable[[], bool], seconds: float = WAIT_S) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from s4gw.backends import MemoryBackend
 from s4gw.backends.base import BucketInfo, ObjectMeta, Upload
+from s4gw.checksum import Buffer
 from s4gw.codec import AlwaysDispatcher, AutoDispatcher, Choice, CodecId, Column, decode_frame
 from s4gw.codec.layout import PcoType, TypedFilter
 from s4gw.objects import DigestPlan, Objects, get
@@ -62,7 +63,7 @@ def test_a_small_range_decodes_one_frame(name: str, monkeypatch: pytest.MonkeyPa
     assert written.stored_size * 1.5 < len(data)
     decoded = []
 
-    def decode(*given: Any, **named: Any) -> bytes:
+    def decode(*given: Any, **named: Any) -> Buffer:
         decoded.append(1)
         return decode_frame(*given, **named)
 

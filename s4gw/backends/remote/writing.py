@@ -362,7 +362,7 @@ def as_plain(data: bytes, meta: ObjectMeta) -> tuple[bytes, ObjectMeta]:
     if meta.frames > 1 or meta.parts or meta.dictionary:
         raise MetadataTooLarge
     if meta.framed:
-        data = decode_frame(parse_frame_header(data), memoryview(data)[FRAME_HEADER_SIZE:])
+        data = bytes(decode_frame(parse_frame_header(data), memoryview(data)[FRAME_HEADER_SIZE:]))
     return data, msgspec.structs.replace(meta, framed=False, frames=0, codec=CodecId.PASSTHROUGH.label)
 
 
