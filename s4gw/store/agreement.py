@@ -68,6 +68,11 @@ _VOLUMES_MISSING: Final = """
 """
 _BODIES_ALONE: Final = """
     SELECT seq FROM bodies WHERE seq NOT IN (SELECT seq FROM objects UNION ALL SELECT seq FROM versions)
+        AND NOT EXISTS (SELECT 1 FROM dead WHERE id = seq / 32 AND mask >> (seq % 32) & 1)
+"""
+_DEAD_ALIVE: Final = """
+    SELECT seq FROM (SELECT seq FROM objects UNION ALL SELECT seq FROM versions)
+    JOIN dead ON id = seq / 32 AND mask >> (seq % 32) & 1
 """
 _BODIES_MISSING: Final = """
     SELECT seq FROM (SELECT seq, flags FROM objects UNION ALL SELECT seq, flags FROM versions)
@@ -93,6 +98,7 @@ _QUERIES: Final = (
     ),
     (_VOLUMES_MISSING, "extents lie in volume {}, which is not there"),
     (_BODIES_ALONE, "body {} belongs to no version"),
+    (_DEAD_ALIVE, "body {} is to be removed and belongs to a version"),
     (_BODIES_MISSING, "version {} has no body"),
     (_BUCKET_COUNTERS, "bucket {} counts {} objects where there are {}, {} versions for {}, {} bytes for {}"),
     (_PARTS_ALONE, "part {1} belongs to no upload ({0})"),

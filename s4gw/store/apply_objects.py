@@ -248,7 +248,7 @@ def remove_older(tables: Tables, bucket: BucketRow, key: bytes, version: Version
 def _forget(tables: Tables, bucket: BucketRow, version: Version, *, visible: bool) -> None:
     """Drop the body and the counts of a version whose row goes."""
     if not version.flags & FLAG_MARKER:
-        tables.drop_body(version.seq)
+        tables.drop_body(version.seq, version.stored_size)
     if version.flags & FLAG_LOCKED:
         locks.keep(tables, version.seq, locks.UNLOCKED)
     tables.count(bucket.id, objects=-_visible(version) if visible else 0, versions=-1, size=-version.stored_size)

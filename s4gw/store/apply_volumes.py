@@ -77,8 +77,9 @@ def relocate(tables: Tables, op: Relocate, _inline: bytes | None) -> Outcome:
 
 
 def reap(tables: Tables, op: Reap, _inline: bytes | None) -> Outcome:
-    """The outcome's stored size is the payload bytes given up."""
+    """The outcome's stored size is the payload bytes given up. With no runs it only releases what dead bodies hold."""
     seq = tables.take_seq()
+    tables.remove_dead(every_one=True)
     reaped = 0
     for first, count in op.runs:
         rows = fetch(

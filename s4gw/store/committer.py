@@ -247,6 +247,7 @@ class Committer:
             self._sync(tables.touched | {self._volume})
             end = own.offset + head_bytes(own.size) + own.size
             tables.count_meta(self._volume, end - own.offset)
+            tables.remove_dead()
             tables.write_state(self._volume, end)
             self._connection.execute("COMMIT")
             self._volume_end = end

@@ -76,7 +76,10 @@ class Compactor:
         self.result = Compacted(volumes=[], busy=[], kept=[], damaged=[])
 
     def plan(self, policy: Policy) -> Plan:
-        """What `run` would do now."""
+        """What `run` would do now; dead bodies let go of their extents, so that these count."""
+        if fetch(self._run.connection, "SELECT 1 FROM dead LIMIT 1"):
+            self._run.step("release")
+            self._run.store.submit(Reap(0, []))
         return make_plan(read_usage(self._run.connection, self._run.data_dir, self._before_ms()), policy)
 
     def run(self, policy: Policy) -> Compacted:

@@ -33,6 +33,7 @@ def apply_journal(tables: Tables, journal: Journal, read: Callable[[Extent], byt
         except Refused:
             refused += 1
     tables.last_seq = journal.last_seq
+    tables.remove_dead()
     return refused
 
 

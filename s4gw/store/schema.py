@@ -15,6 +15,10 @@ what compaction moves), full, bad (a flush failed), deleting (nothing needs the 
 
 `bodies.extents` is a packed list of runs, see `pack_runs`; `refs` of an extent counts the bodies and parts that name
 it, and `zero_since` (ms) tells since when there has been none. `hash` finds equal extents.
+
+`dead` names small bodies whose versions have gone: they and their references are removed later, those that lie
+together at once, see `Tables.drop_body`. A row is for 32 sequences: bit n of `mask` is the body ``32 * id + n``,
+`at_ms` the time when the last of them died, `stored_size` their bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ import apsw
 from s4gw.store.errors import DataDirError
 from s4gw.store.volume import sync_dir
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 SQLITE_MIN: Final = (3, 51, 3)  # older ones have a WAL reset race that can corrupt the database
 
 SCHEMA: Final = """
@@ -64,6 +68,8 @@ CREATE TABLE versions (
     nonce BLOB NOT NULL, PRIMARY KEY (bucket, key, seq DESC)) WITHOUT ROWID;
 CREATE UNIQUE INDEX versions_null ON versions (bucket, key) WHERE flags & 2;
 CREATE TABLE bodies (seq INTEGER PRIMARY KEY, meta BLOB NOT NULL, extents BLOB NOT NULL, inline BLOB);
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY, mask INTEGER NOT NULL, at_ms INTEGER NOT NULL, stored_size INTEGER NOT NULL);
 CREATE TABLE locks (seq INTEGER PRIMARY KEY, mode TEXT NOT NULL, until_ms INTEGER NOT NULL, hold INTEGER NOT NULL);
 CREATE TABLE extents (
     id INTEGER PRIMARY KEY, volume INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL,
@@ -83,7 +89,7 @@ CREATE TABLE completed (
     seq INTEGER NOT NULL, flags INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
     stored_size INTEGER NOT NULL, nonce BLOB NOT NULL, meta BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX completed_by_time ON completed (at_ms);
-INSERT INTO state VALUES (1, 2, 0, 1, 0, 0, 0, 0);
+INSERT INTO state VALUES (1, 3, 0, 1, 0, 0, 0, 0);
 """
 
 VERSION_COLUMNS: Final = "seq, flags, size, etag, stored_size, modified_ms, facts, nonce"

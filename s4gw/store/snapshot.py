@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from s4gw.store.errors import RecordDamaged
-from s4gw.store.schema import fetch
+from s4gw.store.schema import SCHEMA_VERSION, fetch
 
 PART_BYTES: Final = 1024**2
 _FRAME_BYTES: Final = 1024**2  # rows are gathered up to this much
@@ -91,6 +91,7 @@ def load(connection: apsw.Connection, pieces: Iterable[bytes]) -> None:
                 connection.execute("DELETE FROM sqlite_sequence")  # its own row comes after those of the buckets
     if waiting or not unpacker.eof:
         raise RecordDamaged(0, 0, "snapshot is cut")
+    connection.execute("UPDATE state SET schema = ?", (SCHEMA_VERSION,))  # it may be of an earlier one
 
 
 def _frames(connection: apsw.Connection, table: str) -> Iterator[bytes]:

@@ -16,11 +16,20 @@ import msgspec
 from s4gw.store.errors import NoBucket, NoSpace
 from s4gw.store.layout import EXTENT_BYTES_MAX, head_bytes
 from s4gw.store.ops import LockDefault
-from s4gw.store.schema import VERSION_COLUMNS, pack_runs, runs_of, unpack_runs
+from s4gw.store.schema import VERSION_COLUMNS, fetch, pack_runs, runs_of, unpack_runs
 from s4gw.store.volume import Extent
 
 _BUCKET_CACHE_MAX: Final = 10_000
 _FACTS_CACHE_MAX: Final = 10_000
+_DEAD_BODY_BYTES: Final = 16 * 1024  # what waits in `dead` keeps 16 MiB of the volumes at most
+DEAD_MAX: Final = 1024
+DEAD_GROUP: Final = 32  # see the table's description
+_DEAD_SLICE: Final = 4
+"""Of so many groups, the oldest, the dead are removed when there are more than `DEAD_MAX`.
+
+Removed one by one as their objects are overwritten, they cost a page of `bodies`, one of `extents` and one of its index
+each: as much as everything else in the commit of a small PUT. What is oldest lies together, and most of it is dead.
+"""
 
 
 class BucketRow(NamedTuple):
@@ -54,7 +63,9 @@ class Tables:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.connection = connection
-        self.execute = connection.cursor().execute
+        cursor = connection.cursor()
+        self._many = cursor.executemany
+        self.execute = cursor.execute
         """PERF: one cursor for all, since making one costs as much as a small statement: take the rows of a query
         before the next statement."""
         self.now_ms = 0
@@ -71,6 +82,9 @@ class Tables:
         self._facts: dict[bytes, int] = {}
         self._counts: dict[int, list[int]] = {}
         self._volume_counts: dict[int, list[int]] = {}
+        self._dying: dict[int, list[int]] = {}
+        """Bodies that died in this transaction: mask and bytes by group."""
+        self._dead = 0
 
     # -- the transaction ------------------------------------------------------------------------------------------
     def load(self) -> tuple[int, int]:
@@ -81,6 +95,7 @@ class Tables:
         self.volumes_good = {
             number for (number,) in self.execute("SELECT id FROM volumes WHERE state IN ('open', 'compact', 'full')")
         }
+        self._dead = sum([mask.bit_count() for (mask,) in fetch(self.connection, "SELECT mask FROM dead")])
         self.forget()
         return volume, volume_end
 
@@ -90,6 +105,7 @@ class Tables:
         self._facts.clear()
         self._counts.clear()
         self._volume_counts.clear()
+        self._dying.clear()
         self.touched.clear()
         self.dropped.clear()
         self.turn = False
@@ -240,10 +256,7 @@ class Tables:
     def release(self, runs: Iterable[tuple[int, int, int]]) -> None:
         """One reference less; the last one leaves the time."""
         for first, count, _ in runs:
-            self.execute(
-                "UPDATE extents SET refs = refs - 1, zero_since = CASE refs WHEN 1 THEN ? END WHERE id BETWEEN ? AND ?",
-                (self.now_ms, first, first + count - 1),
-            )
+            self.execute(_RELEASE, (self.now_ms, first, first + count - 1))
 
     # -- versions and bodies --------------------------------------------------------------------------------------
     def current(self, bucket: int, key: bytes) -> Version | None:
@@ -270,12 +283,54 @@ class Tables:
         row = self.execute("SELECT extents FROM bodies WHERE seq = ?", (seq,)).fetchone()
         return unpack_runs(row[0]) if row else []
 
-    def drop_body(self, seq: int) -> None:
-        """Remove the body of *seq* and release its extents."""
+    def drop_body(self, seq: int, stored_size: int) -> None:
+        """Remove the body of *seq* and release its extents; a small one waits until there are many."""
+        if stored_size <= _DEAD_BODY_BYTES:
+            dying = self._dying.setdefault(seq // DEAD_GROUP, [0, 0])
+            dying[0] |= 1 << seq % DEAD_GROUP
+            dying[1] += stored_size
+            return
         self.release(self.body_runs(seq))
         self.execute("DELETE FROM bodies WHERE seq = ?", (seq,))
 
+    def remove_dead(self, *, every_one: bool = False) -> None:
+        """Remove dead bodies, the oldest first, until there are no more than `DEAD_MAX`, or none.
 
+        At the end of each batch and before extents are reaped, so that a replay of the journal does it there too.
+        """
+        if self._dying:
+            self._dead += sum([mask.bit_count() for mask, _ in self._dying.values()])
+            rows = [(group, mask, self.now_ms, size) for group, (mask, size) in self._dying.items()]
+            self._many(_ADD_DEAD, rows)
+            self._dying.clear()
+        while self._dead > (0 if every_one else DEAD_MAX):
+            self._remove_slice()
+
+    def _remove_slice(self) -> None:
+        """Remove the oldest dead bodies."""
+        releases: list[tuple[int, int, int]] = []
+        last = 0
+        for last, mask, at_ms in fetch(self.connection, _SELECT_DEAD, (_DEAD_SLICE,)):
+            base = last * DEAD_GROUP
+            first, end = base + (mask & -mask).bit_length() - 1, base + mask.bit_length() - 1
+            for (packed,) in fetch(self.connection, _DELETE_BODIES, (first, end, mask, base)):
+                for number, count, _ in unpack_runs(packed):
+                    if releases and releases[-1][2] + 1 == number and releases[-1][0] == at_ms:
+                        releases[-1] = (at_ms, releases[-1][1], number + count - 1)
+                    else:
+                        releases.append((at_ms, number, number + count - 1))
+            self._dead -= mask.bit_count()
+        self._many(_RELEASE, releases)
+        self.execute("DELETE FROM dead WHERE id <= ?", (last,))
+
+
+_ADD_DEAD: Final = """
+    INSERT INTO dead VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+    mask = mask | excluded.mask, at_ms = excluded.at_ms, stored_size = stored_size + excluded.stored_size"""
+_DELETE_BODIES: Final = "DELETE FROM bodies WHERE seq BETWEEN ? AND ? AND ? >> (seq - ?) & 1 RETURNING extents"
+_RELEASE: Final = """
+    UPDATE extents SET refs = refs - 1, zero_since = CASE refs WHEN 1 THEN ? END WHERE id BETWEEN ? AND ?"""
+_SELECT_DEAD: Final = "SELECT id, mask, at_ms FROM dead ORDER BY id LIMIT ?"
 _SELECT_CURRENT: Final = f"SELECT {VERSION_COLUMNS} FROM objects WHERE bucket = ? AND key = ?"
 _SELECT_OLDER: Final = f"SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND seq = ?"
 _SELECT_NULL: Final = f"SELECT {VERSION_COLUMNS} FROM versions WHERE bucket = ? AND key = ? AND flags & 2"

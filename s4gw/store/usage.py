@@ -195,7 +195,7 @@ def read_stats(connection: apsw.Connection, data_dir: Path) -> StoreStats:
         connection,
         "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(versions), 0), coalesce(sum(bytes), 0) FROM buckets",
     )
-    [(waiting,)] = fetch(connection, "SELECT coalesce(sum(size), 0) FROM extents WHERE refs = 0")
+    [(waiting,)] = fetch(connection, _WAITING)
     [(damaged,)] = fetch(connection, "SELECT count(*) FROM damaged")
     [(oldest,)] = fetch(connection, "SELECT min(scrubbed_ms) FROM volumes WHERE state IN ('full', 'bad')")
     return StoreStats(
@@ -217,6 +217,11 @@ def read_stats(connection: apsw.Connection, data_dir: Path) -> StoreStats:
         oldest_scrub_ms=oldest or 0,
         totals=dict(fetch(connection, "SELECT name, value FROM totals")),
     )
+
+
+_WAITING: Final = """
+    SELECT (SELECT coalesce(sum(size), 0) FROM extents WHERE refs = 0)
+        + (SELECT coalesce(sum(stored_size), 0) FROM dead)"""
 
 
 def _size(data_dir: Path, volume: int) -> int:

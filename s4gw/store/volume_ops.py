@@ -47,7 +47,7 @@ class Relocate(_Op, frozen=True, tag="rl"):
 
 
 class Reap(_Op, frozen=True, tag="rp"):
-    """Forget extents without a reference since *before_ms*; whoever has one by now is kept."""
+    """Forget extents without a reference since *before_ms*; whoever has one by now is kept. Dead bodies go first."""
 
     before_ms: int
     runs: list[tuple[int, int]]

@@ -6,13 +6,14 @@ import random
 import shutil
 from contextlib import closing, suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from s4gw.backends import EmbeddedBackend
 from s4gw.backends.lifecycle import Event, Pass
 from s4gw.s3.errors import S3Error
-from s4gw.store import FLAG_MARKER, Refused, Store, Unavailable, ops, unpack_runs
+from s4gw.store import FLAG_MARKER, Refused, Store, Unavailable, ops, tables, unpack_runs
 from s4gw.store.agreement import disagreements
 from s4gw.store.committer import Committer
 from s4gw.store.compaction import Compactor
@@ -30,6 +31,7 @@ VOLUME_BYTES = 60_000
 KEYS = [f"{prefix}k{number}" for prefix in ("", OLD) for number in range(6)]
 SIZES = (0, 10, 700, 3000, 20_000, 30_000)
 EXPIRED_AT_ONCE = 2
+DEAD_MAX = 3  # dead bodies are removed in nearly every run
 State = dict[str, tuple[bytes | None, ...]]
 """Bodies of the versions of each key, newest first; None for a marker."""
 
@@ -283,6 +285,7 @@ def essence(data_dir: Path) -> dict[str, object]:
     return {name: rows[name] for name in rows if name not in ("volumes", "state", "damaged", "totals")}
 
 
+@patch.object(tables, "DEAD_MAX", DEAD_MAX)
 def power_cuts(place: Path, seed: int, *, steps: int, images: int) -> int:
     """One random run, and *images* of what a power cut at random moments may leave, each judged.
 
@@ -309,6 +312,7 @@ def power_cuts(place: Path, seed: int, *, steps: int, images: int) -> int:
     return play.expired
 
 
+@patch.object(tables, "DEAD_MAX", DEAD_MAX)
 def failing_write(place: Path, seed: int, fail_at: int, failure: int, *, steps: int) -> bool:
     """A run in which one write or flush fails, judged at its end. Returns: whether it came to that write."""
     disk = Disk(place / f"run{seed}")

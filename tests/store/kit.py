@@ -139,6 +139,7 @@ def check_references(data_dir: Path) -> None:
     ]
     bodies = index.execute(
         "SELECT count(*) FROM bodies WHERE seq NOT IN (SELECT seq FROM objects UNION ALL SELECT seq FROM versions)"
+        " AND NOT EXISTS (SELECT 1 FROM dead WHERE id = seq / 32 AND mask >> (seq % 32) & 1)"
     ).fetchall()
     index.close()
     assert (expected, [(0,)]) == (counted, bodies)

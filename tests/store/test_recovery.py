@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import apsw
 import pytest
 
 from s4gw.store import DataDirError, RecordDamaged, Store, StoreLocked, Unavailable, ops
@@ -14,7 +15,9 @@ from s4gw.store.rebuild import rebuild_index
 from s4gw.store.recovery import prepare
 from s4gw.store.schema import check_sqlite, open_writer
 from s4gw.store.volume import create_volume
+from s4gw.store.volume_ops import VolumeTurn
 from tests.store.kit import BUCKET, check_references, contents, delete, get, keys, make_bucket, put
+from tests.store.upkeep_kit import SNAPSHOT, compact
 
 
 def open_store(data_dir: Path) -> Store:
@@ -200,6 +203,23 @@ def test_index_of_another_schema_is_refused(data_dir: Path) -> None:
     connection.close()
     with pytest.raises(DataDirError, match="schema 9"):
         open_store(data_dir)
+
+
+def test_an_index_of_another_schema_is_made_anew_from_a_snapshot_of_it(data_dir: Path) -> None:
+    store = open_store(data_dir)
+    connection = apsw.Connection(str(data_dir / "index.db"))
+    connection.execute("UPDATE state SET schema = 2")
+    connection.close()
+    store.submit(VolumeTurn())
+    compact(store, SNAPSHOT)
+    store.close()
+    with pytest.raises(DataDirError, match="rebuild-index"):
+        open_store(data_dir)
+    rebuilt = rebuild_index(data_dir)
+    store = open_store(data_dir)
+    found = get(store, "kept")
+    store.close()
+    assert (True, True, b"k" * 10_000) == (rebuilt.whole, rebuilt.snapshot_seq > 0, found)
 
 
 def test_old_sqlite_is_refused() -> None:

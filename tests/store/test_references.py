@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s4gw.store import Refused, Store, ops
+from s4gw.store import Refused, Store, ops, tables
 from s4gw.store.ops import Operation, version_id
 from s4gw.store.rebuild import rebuild_index
-from s4gw.store.usage import Policy
+from s4gw.store.usage import Policy, read_stats
 from tests.store.kit import BUCKET, all_rows, check_references, contents, make_bucket, memory_dir, nonce
 from tests.store.upkeep_kit import ALL, SNAPSHOT, agree, compact
 
@@ -108,11 +110,9 @@ class Play:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(STEPS, min_size=5, max_size=30))
-def test_counts_hold_and_the_volumes_are_the_truth(
-    steps: list[tuple[str, object, object]],
-) -> None:
-    with memory_dir() as place:
+@given(st.lists(STEPS, min_size=5, max_size=30), st.sampled_from([0, 2, tables.DEAD_MAX]))
+def test_counts_hold_and_the_volumes_are_the_truth(steps: list[tuple[str, object, object]], dead_max: int) -> None:
+    with memory_dir() as place, patch.object(tables, "DEAD_MAX", dead_max):
         play_and_rebuild(place / "data", steps)
 
 
@@ -147,3 +147,44 @@ def test_bodies_that_came_with_their_orders_are_in_the_volumes(tmp_path: Path) -
     rebuild_index(data_dir)
     check_references(data_dir)
     assert before == contents(data_dir)
+
+
+def test_small_bodies_go_by_the_hundred_and_leave_the_volumes_with_the_next_compaction(tmp_path: Path) -> None:
+    """They are counted as waiting from the start, and an index made anew holds the same rows."""
+    with memory_dir() as place:
+        data_dir = place / "data"
+        store = Store(data_dir, in_process=True)
+        make_bucket(store)
+        most = tables.DEAD_MAX
+        for number in range(2 * most // 8):
+            store.submit_all([_small(store, b"k%d" % (number * key % 11)) for key in range(8)])
+        waiting = _dead(store)
+        stats = read_stats(store.index._connection, data_dir)
+        store.close()
+        shutil.copytree(data_dir, tmp_path / "lost")
+        for path in (tmp_path / "lost").glob("index.db*"):
+            path.unlink()
+        rebuild_index(tmp_path / "lost")
+        check_references(data_dir)
+        rows = all_rows(data_dir)
+        assert rows == all_rows(tmp_path / "lost")
+        store = Store(data_dir, in_process=True)
+        compact(store, ALL)
+        left, after = _dead(store), read_stats(store.index._connection, data_dir)
+        store.close()
+        check_references(data_dir)
+        assert [] == agree(data_dir)
+    assert (True, 0) == (most - 8 * 32 < waiting <= most, left)
+    assert stats.referenced_bytes == stats.unique_bytes == after.unique_bytes == 10 * after.objects
+    assert (after.waiting_bytes, after.dead_bytes) == (0, 0)
+
+
+def _small(store: Store, key: bytes) -> tuple[Operation, bytes | None]:
+    body = store.stage()
+    body.write(b"0123456789")
+    extents, inline = store.finish(body)
+    return ops.Put(BUCKET, key, extents, 10, "e", b"m", b"f", nonce()), inline
+
+
+def _dead(store: Store) -> int:
+    return sum(mask.bit_count() for (mask,) in store.index._connection.execute("SELECT mask FROM dead"))
