@@ -1,7 +1,8 @@
 """Bytes in, a framed object out, and back: this library for programs that have no gateway in between.
 
-What `compress` gives is what a gateway stores: frames, and a trailer when there is more than one. Whole bodies are
-handled in memory here; `s4gw.codec.reader` reads ranges of stored ones.
+What `compress` gives is what a gateway stores, frames, and a trailer when there is more than one; but a gateway joins
+frames that shrink to next to nothing. Whole bodies are handled in memory here; `s4gw.codec.reader` reads ranges of
+stored ones.
 """
 
 from __future__ import annotations

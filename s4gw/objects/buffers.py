@@ -37,11 +37,11 @@ class Buffer:
 
 
 class BufferPool:
-    """Buffers of one size, handed out and taken back from any thread."""
+    """Buffers of one size, handed out and taken back from any thread; *kept* of them wait for reuse at most."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, kept: int = KEPT_MAX) -> None:
         self.size = size
-        self._free: deque[Buffer] = deque(maxlen=KEPT_MAX)
+        self._free: deque[Buffer] = deque(maxlen=kept)
 
     def take(self) -> Buffer:
         """Give a buffer whose content is anything."""

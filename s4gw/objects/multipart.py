@@ -18,7 +18,8 @@ from s4gw.backends.base import NO_CONDITIONS, Backend, Conditions, ObjectMeta, P
 from s4gw.checksum import Algorithm
 from s4gw.codec import CodecId, FrameIndex, Manifest, ManifestPart, encode_trailer
 from s4gw.objects.digests import DigestPlan
-from s4gw.objects.receive import Received, Source, Squisher, Statistics
+from s4gw.objects.receive import Source, Squisher
+from s4gw.objects.received import Received, Statistics
 from s4gw.s3.errors import BadDigest, InvalidRequest, MalformedXML
 from s4gw.s3.multipart import check_object_checksum, choose_parts, multipart_etag, object_checksum
 

@@ -16,13 +16,11 @@ belongs to the next frame is copied: a quarter of it on average, 18 us. Elsewher
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
-
-import msgspec
 
 from s4gw import checksum
 from s4gw.backends.bodies import Writer
@@ -43,6 +41,8 @@ from s4gw.objects.crowd import Crowd
 from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary
 from s4gw.objects.digests import DigestPlan, Digests
 from s4gw.objects.encoder import Encoder
+from s4gw.objects.joining import Joining, joining_buffers
+from s4gw.objects.received import Received, Statistics
 
 FRAMES_IN_FLIGHT: Final = 4
 CUT_RATIO_MAX: Final = 64
@@ -70,48 +70,6 @@ class Source(Protocol):
         """Fill *view* as far as the body reaches; less than its length only at the end. Raises S3 errors."""
 
 
-class Statistics(msgspec.Struct):
-    """Frames and bytes by codec of one body."""
-
-    by_codec: dict[CodecId, tuple[int, int, int]] = {}
-    """Codec -> (frames, original bytes, stored bytes)."""
-
-    def count(self, codec: CodecId, original: int, stored: int) -> None:
-        """Add one frame."""
-        frames, before, after = self.by_codec.get(codec, (0, 0, 0))
-        self.by_codec[codec] = (frames + 1, before + original, after + stored)
-
-    def merge(self, other: Mapping[CodecId, tuple[int, int, int]]) -> None:
-        """Add the frames of another body."""
-        for codec, (frames, original, stored) in other.items():
-            have = self.by_codec.get(codec, (0, 0, 0))
-            self.by_codec[codec] = (have[0] + frames, have[1] + original, have[2] + stored)
-
-    def main_codec(self) -> CodecId:
-        """The codec that most original bytes went through."""
-        if len(self.by_codec) <= 1:
-            return next(iter(self.by_codec), CodecId.PASSTHROUGH)
-        return max(self.by_codec, key=lambda codec: self.by_codec[codec][1])
-
-
-class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """A body that lies, complete and checked, in a writer."""
-
-    size: int
-    digests: Mapping[Algorithm, bytes]
-    crc32c: int
-    framed: bool
-    index: FrameIndex
-    statistics: Statistics
-    dictionary: str = ""
-    """Name of the dictionary that it needs; empty for none."""
-
-    @property
-    def md5_hex(self) -> str:
-        """The ETag of the body."""
-        return self.digests[Algorithm.MD5].hex()
-
-
 @dataclass(frozen=True, slots=True)
 class Squisher:
     """How this process squishes: codec chooser, frame size, threads and buffers. Shared by all requests."""
@@ -122,6 +80,7 @@ class Squisher:
     encoder: Encoder | None = None
     """None: the pool encodes."""
     crowd: Crowd = field(default_factory=Crowd)
+    joined: BufferPool = field(default_factory=joining_buffers)
 
     def submit(self, function: Callable[..., _Result], /, *arguments: Any) -> Future[_Result]:
         """Begin some work of a long body: in the pool, or here and now where there are others."""
@@ -271,13 +230,15 @@ class _Block:
     size: int
     apart: bool
     selection: Selection
+    choice: Choice
     hashed: list[Future[None]]
-    encoded: Future[EncodedFrame]
+    encoded: Future[EncodedFrame] | None
+    """None: it is expected to be one of several tiny ones, which are encoded together."""
 
     @property
     def done(self) -> bool:
         """Finishing it would wait for nobody."""
-        return self.encoded.done() and all(future.done() for future in self.hashed)
+        return (self.encoded is None or self.encoded.done()) and all(future.done() for future in self.hashed)
 
 
 class _Pipeline:
@@ -292,6 +253,7 @@ class _Pipeline:
         self._hashing: list[Future[None]] = []
         self._index = FrameIndex()
         self._statistics = Statistics()
+        self._joining = Joining(squisher.joined, squisher.dispatcher)
         self._selection = Selection(squisher.dispatcher)
         self._crc32c = bytes(4)
         self._size = 0
@@ -319,6 +281,7 @@ class _Pipeline:
                 size += self._source.readinto(room.view[size:])
             while self._blocks:
                 self._finish_oldest()
+            self._write(self._joining.flush())
         finally:
             self._settle()
         return Received(
@@ -333,8 +296,8 @@ class _Pipeline:
     def _start(self, room: Room, size: int) -> memoryview:
         """Hand one block to the pool, hashing in order, compression in any order; give what of it is the next's."""
         view, selection, taken, apart = room.view, self._selection, size, False
-        if self._cuts is None and self._blocks:
-            self._judge(self._blocks[0].encoded.result())
+        if self._cuts is None and self._blocks and (first := self._blocks[0].encoded):
+            self._judge(first.result())
         if self._cuts and size == self._squisher.frame_bytes:
             taken, apart, anew = cut(view)
             if anew:
@@ -344,8 +307,11 @@ class _Pipeline:
             future.result()
         submit = self._squisher.submit
         self._hashing = [submit(self._digests.update_md5, data), submit(self._digests.update_others, data)]
-        encoded = self._squisher.encode(data, selection.choose(data, None), room)
-        self._blocks.append(_Block(room, taken, apart, selection, self._hashing, encoded))
+        choice = selection.choose(data, None)
+        encoded = None
+        if self._cuts or not self._joining.expects(data, choice):
+            encoded = self._squisher.encode(data, choice, room)
+        self._blocks.append(_Block(room, taken, apart, selection, choice, self._hashing, encoded))
         self._room = None
         return view[taken:size]
 
@@ -353,22 +319,29 @@ class _Pipeline:
         """Append the oldest frame and give its room back."""
         block = self._blocks.popleft()
         try:
-            frame = block.encoded.result()
-            stored = _write_frame(self._writer, frame, framed=True)
+            frame = None if block.encoded is None else block.encoded.result()
+            self._write(self._joining.add(block.room.view[: block.size], block.choice, frame))
             if block.apart:
+                self._write(self._joining.flush())
                 self._writer.divide()
-            self._judge(frame)
-            block.selection.observe(frame)
-            self._index.append(block.size, stored)
-            self._statistics.count(frame.codec, block.size, stored)
-            self._crc32c = checksum.combine(Algorithm.CRC32C, self._crc32c, frame.crc32c.to_bytes(4, "big"), block.size)
-            self._size += block.size
+            if frame is not None:
+                self._judge(frame)
+                block.selection.observe(frame)
         finally:
             try:
                 for future in block.hashed:
                     future.result()
             finally:
                 block.room.give_back()
+
+    def _write(self, frames: Iterable[EncodedFrame]) -> None:
+        """Append them."""
+        for frame in frames:
+            size, stored = frame.original_size, _write_frame(self._writer, frame, framed=True)
+            self._index.append(size, stored)
+            self._statistics.count(frame.codec, size, stored)
+            self._crc32c = checksum.combine(Algorithm.CRC32C, self._crc32c, frame.crc32c.to_bytes(4, "big"), size)
+            self._size += size
 
     def _judge(self, frame: EncodedFrame) -> None:
         """Let a frame tell whether the next ones are worth being cut by content."""
@@ -379,11 +352,13 @@ class _Pipeline:
         for future in self._hashing:
             future.exception()
         for block in self._blocks:
-            block.encoded.exception()
+            if block.encoded is not None:
+                block.encoded.exception()
             for future in block.hashed:
                 future.exception()
             block.room.give_back()
         self._blocks.clear()
+        self._joining.drop()
         if self._room is not None:
             self._room.give_back()
             self._room = None

@@ -29,7 +29,8 @@ from s4gw.objects.explain import ExplainingDispatcher
 from s4gw.objects.get import ObjectSource, Reader
 from s4gw.objects.hints import Hints
 from s4gw.objects.layout import LayoutCache
-from s4gw.objects.receive import Received, Source, Squisher
+from s4gw.objects.receive import Source, Squisher
+from s4gw.objects.received import Received
 
 FRAME_BYTES: Final = 1024 * 1024
 """40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""

@@ -1,8 +1,8 @@
 """Measuring the product's own path over a body in memory: select, compress, decompress, check.
 
-The path is that of `s4gw.objects.receive`: frames of a fixed size, one `Selection` per body, `encode_frame`; the way
-back is `decode_frame`, which checks every frame, and the result is compared with the original. Everything runs in one
-thread; a gateway runs as many of these as it has cores.
+The path is that of `s4gw.objects.receive`, but for the joining of tiny frames: frames of a fixed size, one `Selection`
+per body, `encode_frame`; the way back is `decode_frame`, which checks every frame, and the result is compared with the
+original. Everything runs in one thread; a gateway runs as many of these as it has cores.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from s4gw.checksum import Algorithm
 from s4gw.codec import SamplingDispatcher
 from s4gw.objects import DigestPlan
 from s4gw.objects.buffers import Buffer, BufferPool
-from s4gw.objects.receive import FRAMES_IN_FLIGHT, Received, Squisher
+from s4gw.objects.receive import FRAMES_IN_FLIGHT, Squisher
+from s4gw.objects.received import Received
 from s4gw.s3.errors import IncompleteBody
 
 from .bodies import BytesSource, CutSource, mixed

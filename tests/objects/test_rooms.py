@@ -107,6 +107,16 @@ def test_bodies_are_received_where_they_are_encoded(size: int, *, known: bool) -
     bench.objects.close()
 
 
+def test_what_is_joined_leaves_its_rooms() -> None:
+    """Of frames of next to nothing the first few are encoded one by one; none is looked at after its room was given."""
+    bench = Bench()
+    data = bytes(40 * FRAME) + mixed(3 * FRAME, seed=3)
+    obj = bench.put(BytesSource(data))
+    assert (data, True) == (bench.read(obj), bench.returned())
+    assert obj.meta.frames < 10
+    bench.objects.close()
+
+
 @pytest.mark.parametrize("limit", [0, 1, 3])
 def test_where_there_is_no_room_it_is_ours(limit: int) -> None:
     """A ring that is nearly full lends what it has, and the rest is copied."""
@@ -133,7 +143,7 @@ def test_a_frame_that_cannot_be_encoded(frame: int) -> None:
     """The write fails, and no room is lost."""
     bench = Bench(breaks_at=frame)
     with pytest.raises(RuntimeError, match="broken"):
-        bench.put(BytesSource(mixed(10 * FRAME)))
+        bench.put(BytesSource(mixed(12 * FRAME)))
     assert bench.returned()
     bench.objects.close()
 
