@@ -1,8 +1,8 @@
-"""Running digests of object bytes: the six algorithms that S3 names, under S3's names.
+"""Running digests of object bytes: the algorithms that S3 names, under S3's names.
 
-Invariants: every function accepts any contiguous buffer; CRC digests come out big-endian, which is how S3 puts them
-into base64; digests of equal bytes are equal however the bytes were split over calls. Comparing digests with what a
-client sent, and the headers' meaning, are left to the caller.
+Invariants: every function accepts any contiguous buffer; CRC and XXHash digests come out big-endian, which is how S3
+puts them into base64; digests of equal bytes are equal however the bytes were split over calls. Comparing digests with
+what a client sent, and the headers' meaning, are left to the caller.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ class Algorithm(StrEnum):
     CRC64NVME = "CRC64NVME"
     SHA1 = "SHA1"
     SHA256 = "SHA256"
+    SHA512 = "SHA512"
     MD5 = "MD5"
+    XXHASH64 = "XXHASH64"
+    XXHASH3 = "XXHASH3"
+    XXHASH128 = "XXHASH128"
 
 
 HEADER: Final[Mapping[Algorithm, str]] = MappingProxyType(
-    {
-        algorithm: "content-md5" if algorithm is Algorithm.MD5 else f"x-amz-checksum-{algorithm.value.lower()}"
-        for algorithm in Algorithm
-    }
+    {algorithm: f"x-amz-checksum-{algorithm.value.lower()}" for algorithm in Algorithm}
 )
 """Lower-case header that carries each digest in base64. Source: the PutObject page of the S3 API reference."""
 
@@ -46,7 +47,11 @@ DIGEST_BYTES: Final[Mapping[Algorithm, int]] = MappingProxyType(
         Algorithm.CRC64NVME: 8,
         Algorithm.SHA1: 20,
         Algorithm.SHA256: 32,
+        Algorithm.SHA512: 64,
         Algorithm.MD5: 16,
+        Algorithm.XXHASH64: 8,
+        Algorithm.XXHASH3: 8,
+        Algorithm.XXHASH128: 16,
     }
 )
 
@@ -78,6 +83,21 @@ class _Crc:
         return self._value.to_bytes(self._size, "big")
 
 
+class _XxHash:
+    """An XXHash with seed 0 as a `Digest`."""
+
+    __slots__ = ("_running",)
+
+    def __init__(self, running: _awscrt.XXHash) -> None:
+        self._running = running
+
+    def update(self, data: Buffer, /) -> None:
+        self._running.update(bytes(data))  # awscrt takes no other buffer here
+
+    def digest(self) -> bytes:
+        return bytes(self._running.finalize())
+
+
 def crc32c(buffer: Buffer, value: int = 0) -> int:
     """CRC-32C (Castagnoli) of *buffer*, going on from *value*, the CRC of what came before.
 
@@ -105,7 +125,11 @@ _FACTORIES: Final[Mapping[Algorithm, Callable[[], Digest]]] = MappingProxyType(
         # usedforsecurity=False: S3's ETag and checksums guard against accidents; FIPS builds refuse MD5 otherwise
         Algorithm.SHA1: lambda: hashlib.sha1(usedforsecurity=False),
         Algorithm.SHA256: hashlib.sha256,
+        Algorithm.SHA512: hashlib.sha512,
         Algorithm.MD5: lambda: hashlib.md5(usedforsecurity=False),
+        Algorithm.XXHASH64: lambda: _XxHash(_awscrt.XXHash.new_xxhash64()),
+        Algorithm.XXHASH3: lambda: _XxHash(_awscrt.XXHash.new_xxhash3_64()),
+        Algorithm.XXHASH128: lambda: _XxHash(_awscrt.XXHash.new_xxhash3_128()),
     }
 )
 
@@ -116,7 +140,11 @@ _WHOLE: Final[Mapping[Algorithm, Callable[[Buffer], bytes]]] = MappingProxyType(
         Algorithm.CRC64NVME: lambda data: _awscrt.crc64nvme(data).to_bytes(8, "big"),
         Algorithm.SHA1: lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
         Algorithm.SHA256: lambda data: hashlib.sha256(data).digest(),
+        Algorithm.SHA512: lambda data: hashlib.sha512(data).digest(),
         Algorithm.MD5: lambda data: hashlib.md5(data, usedforsecurity=False).digest(),
+        Algorithm.XXHASH64: lambda data: bytes(_awscrt.XXHash.compute_xxhash64(bytes(data))),
+        Algorithm.XXHASH3: lambda data: bytes(_awscrt.XXHash.compute_xxhash3_64(bytes(data))),
+        Algorithm.XXHASH128: lambda data: bytes(_awscrt.XXHash.compute_xxhash3_128(bytes(data))),
     }
 )
 

@@ -19,6 +19,11 @@ KNOWN = {
     Algorithm.CRC64NVME: "ae8b14860a799888",
     Algorithm.SHA1: "f7c3bc1d808e04732adf679965ccc34ca7ae3441",
     Algorithm.SHA256: "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+    Algorithm.SHA512: "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274a"
+    "d27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+    Algorithm.XXHASH64: "8cb841db40e6ae83",
+    Algorithm.XXHASH3: "72dcb18b67a17dff",
+    Algorithm.XXHASH128: "33119477ede5dcd5e9716427681d5860",
     Algorithm.MD5: "25f9e794323b453885f5181f1b624d0b",
 }
 CRCS = (Algorithm.CRC32, Algorithm.CRC32C, Algorithm.CRC64NVME)
@@ -74,7 +79,7 @@ def test_combine(first: bytes, second: bytes, algorithm: Algorithm) -> None:
     assert actual == digest(algorithm, first, second)
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.MD5, Algorithm.SHA1, Algorithm.SHA256])
+@pytest.mark.parametrize("algorithm", [item for item in Algorithm if item not in CRCS])
 def test_combine_refuses_hashes(algorithm: Algorithm) -> None:
     """Hashes do not combine."""
     with pytest.raises(ValueError, match="cannot be combined"):
@@ -101,7 +106,11 @@ def test_headers() -> None:
         "CRC64NVME": "x-amz-checksum-crc64nvme",
         "SHA1": "x-amz-checksum-sha1",
         "SHA256": "x-amz-checksum-sha256",
-        "MD5": "content-md5",
+        "SHA512": "x-amz-checksum-sha512",
+        "MD5": "x-amz-checksum-md5",
+        "XXHASH64": "x-amz-checksum-xxhash64",
+        "XXHASH3": "x-amz-checksum-xxhash3",
+        "XXHASH128": "x-amz-checksum-xxhash128",
     }
     assert expected == dict(checksum.HEADER)
 

@@ -21,7 +21,7 @@ _NO_VALUE: Final = frozenset({"x-amz-checksum-algorithm", "x-amz-checksum-type",
 """Headers that share the prefix and carry no digest."""
 
 BY_HEADER: Final[Mapping[str, Algorithm]] = MappingProxyType(
-    {header: algorithm for algorithm, header in HEADER.items() if algorithm is not Algorithm.MD5}
+    {header: algorithm for algorithm, header in HEADER.items()}
 )
 """``x-amz-checksum-*`` header -> algorithm."""
 
@@ -124,15 +124,12 @@ def parse_algorithm(name: str | None) -> Algorithm | None:
     if name is None:
         return None
     try:
-        algorithm = Algorithm(name.strip().upper())
+        return Algorithm(name.strip().upper())
     except ValueError as unknown:
         raise InvalidRequest(_UNSUPPORTED) from unknown
-    if algorithm is Algorithm.MD5:
-        raise InvalidRequest(_UNSUPPORTED)
-    return algorithm
 
 
 _UNSUPPORTED: Final = (
     "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
-    "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]"
+    f"[{', '.join(Algorithm)}]"
 )

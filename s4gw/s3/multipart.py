@@ -28,7 +28,8 @@ CHECKSUM_MEMBER: Final[Mapping[str, str]] = {f"Checksum{a.value}": a.value for a
 """boto3's member ("ChecksumCRC32") -> algorithm."""
 
 _FULL_ONLY: Final = frozenset({Algorithm.CRC64NVME})
-_COMPOSITE_ONLY: Final = frozenset({Algorithm.SHA1, Algorithm.SHA256, Algorithm.MD5})
+_COMPOSITE_ONLY: Final = frozenset(Algorithm) - {Algorithm.CRC32, Algorithm.CRC32C, Algorithm.CRC64NVME}
+"""What cannot be combined from the checksums of parts."""
 
 
 class UploadedPart(Protocol):

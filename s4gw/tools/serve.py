@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import shlex
+import stat
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -81,6 +82,9 @@ def start_page(settings: Settings, root_key: Credentials | None) -> str:
         f"  aws --endpoint-url {url} s3 ls s3://{bucket}",
         "",
     ]
+    file = settings.credentials_file
+    if file is not None and file.stat().st_mode & stat.S_IRWXO:
+        lines += [f"  {file} can be read by every user of this machine: chmod 600 {shlex.quote(str(file))}", ""]
     if settings.metrics_port is not None:
         lines += [f"  metrics: http://{host}:{settings.metrics_port}/metrics", ""]
     return "\n".join(lines)

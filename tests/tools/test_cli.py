@@ -104,6 +104,17 @@ def test_the_start_page_points_to_keys_that_exist() -> None:
     assert "hidden" not in given
 
 
+def test_the_start_page_warns_of_keys_that_everybody_can_read(tmp_path: Path) -> None:
+    """One line with what to do; a group may read them."""
+    file = tmp_path / "users"
+    file.touch()
+    told = []
+    for mode in (0o644, 0o640, 0o600):
+        file.chmod(mode)
+        told.append("chmod 600" in start_page(Settings(data_dir=tmp_path, credentials_file=file), None))
+    assert [True, False, False] == told
+
+
 def test_the_gunicorn_configuration_of_the_working_directory_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ class CopyObject(Resource):
         result: dict[str, Any] = {
             "CopyObjectResult": {"ETag": quoted(copy.etag), "LastModified": copy.modified_ms}
             | {f"Checksum{name}": value for name, value in copy.meta.checksums.items()}
+            | ({"ChecksumType": copy.meta.checksum_type} if copy.meta.checksums else {})
         }
         if versions_are_told(req):
             result["VersionId"] = copy.version_id

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s4gw import checksum
+from s4gw.checksum import Algorithm
 from tests.gateway.resources.test_objects import MIB, TEXT, code_of
 
 FIRST = (TEXT * 4)[: 5 * MIB]
@@ -17,8 +19,9 @@ def uploaded(s3: Any, bucket: str, **options: Any) -> dict[str, Any]:
     """An upload with two parts, ready to be completed."""
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k", **options)["UploadId"]
     target = {"Bucket": bucket, "Key": "k", "UploadId": upload}
+    asked = {name: options[name] for name in ("ChecksumAlgorithm",) if name in options}
     parts = [
-        {"PartNumber": number, "ETag": s3.upload_part(**target, PartNumber=number, Body=body)["ETag"]}
+        {"PartNumber": number, "ETag": s3.upload_part(**target, **asked, PartNumber=number, Body=body)["ETag"]}
         for number, body in enumerate((FIRST, SECOND), 1)
     ]
     return {**target, "MultipartUpload": {"Parts": parts}}
@@ -81,6 +84,20 @@ def test_a_part_of_another_object_by_range(s3: Any, bucket: str) -> None:
     parts = [{"PartNumber": 1, "ETag": copied["CopyPartResult"]["ETag"]}]
     s3.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
     assert TEXT[10:1048601] == s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+
+
+@pytest.mark.parametrize("algorithm", ["SHA512", "XXHASH64", "XXHASH3", "XXHASH128"])
+def test_checksums_of_parts_make_that_of_the_object(s3: Any, bucket: str, algorithm: str) -> None:
+    """Where they cannot be combined it is the checksum of checksums; a full one cannot be had."""
+    with pytest.raises(ClientError) as caught:
+        uploaded(s3, bucket, ChecksumAlgorithm=algorithm, ChecksumType="FULL_OBJECT")
+    request = uploaded(s3, bucket, ChecksumAlgorithm=algorithm)
+    done = s3.complete_multipart_upload(**request)
+    kind = Algorithm(algorithm)
+    digests = b"".join(checksum.of_whole(kind, part) for part in (FIRST, SECOND))
+    assert (400, "InvalidRequest") == code_of(caught)
+    assert f"{checksum.b64(checksum.of_whole(kind, digests))}-2" == done[f"Checksum{algorithm}"]
+    assert FIRST + SECOND == s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")["Body"].read()
 
 
 def test_a_whole_checksum_that_is_wrong_is_refused(s3: Any, bucket: str) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s4gw import checksum
+from s4gw.checksum import Algorithm
+
 MIB = 1024 * 1024
 TEXT = b"GET /api/v1/users/123 HTTP/1.1 200 4521\n" * 40_000
 
@@ -136,6 +139,23 @@ def test_a_copy_replaces_or_keeps_what_the_directives_say(s3: Any, bucket: str) 
     assert [[{"Key": "t", "Value": "1"}], [{"Key": "u", "Value": "2"}]] == tags
     assert TEXT == s3.get_object(Bucket=bucket, Key="replaced")["Body"].read()
     assert (400, "InvalidRequest") == code_of(caught)
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_every_checksum_of_s3_is_held_against_the_body(s3: Any, bucket: str, algorithm: Algorithm) -> None:
+    """A wrong one is refused; a right one is kept, told with the object, in listings and of a copy."""
+    member, value = f"Checksum{algorithm}", checksum.b64(checksum.of_whole(algorithm, TEXT))
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(Bucket=bucket, Key="k", Body=TEXT[:-1], **{member: value})
+    put = s3.put_object(Bucket=bucket, Key="k", Body=TEXT, **{member: value})
+    head = s3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    attributes = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["Checksum"])["Checksum"]
+    (listed,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    copied = s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "k"})["CopyObjectResult"]
+    assert (400, "BadDigest") == code_of(caught)
+    assert [value] * 4 == [answer[member] for answer in (put, head, attributes, copied)]
+    assert ["FULL_OBJECT"] * 4 == [answer["ChecksumType"] for answer in (put, head, attributes, copied)]
+    assert [algorithm] == listed["ChecksumAlgorithm"]
 
 
 def test_a_copy_with_another_checksum_computes_it(s3: Any, bucket: str) -> None:
