@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -300,7 +301,8 @@ class RemoteWriting(RemoteListing):
         return response if stored_meta.read(response, 0).write_mark == mark else None
 
     def written(self, bucket: str, key: str, answer: dict[str, Any], *, facts: Facts, meta: ObjectMeta) -> StoredObject:
-        """The version just written, from the upstream's *answer* to the write."""
+        """The version just written, from the upstream's *answer* to the write, which tells the time of copies only."""
+        told = answer.get("LastModified")
         etag = str(answer.get("ETag", "")).strip('"')
         version_id = str(answer.get("VersionId") or NULL_VERSION)
         meta = msgspec.structs.replace(meta, owner=self.owner, forwarded=stored_meta.told(answer))
@@ -312,7 +314,7 @@ class RemoteWriting(RemoteListing):
             stored_size=facts.stored_size,
             upstream_etag=etag,
             version_id=version_id,
-            modified_ms=int(time.time()) * 1000,
+            modified_ms=int(told.timestamp() if isinstance(told, datetime) else time.time()) * 1000,
             tag_count=len(meta.tags),
         )
         obj = StoredObject(
