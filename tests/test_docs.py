@@ -90,6 +90,18 @@ def test_index_names_every_page() -> None:
     assert set() == pages - named
 
 
+def test_development_names_what_there_is() -> None:
+    """Files and tests that the page for developers names exist, and every package is on its map."""
+    text = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:s4gw|tests|docs|conf)/[\w./]*)`", text)
+    missing = [name for name in named if not (ROOT / name).exists()]
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    unknown = [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in code]
+    below = {path.relative_to(ROOT / "s4gw").parts[0] for path in (ROOT / "s4gw").rglob("*.py")}
+    parts = {f"s4gw/{name}" for name in below - {"__init__.py"}}
+    assert ([], [], set()) == (missing, unknown, parts - set(named))
+
+
 def test_readme_commands_exist() -> None:
     """The targets of make that the front page names are there, and continuous integration runs them."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
