@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from s4gw.bucketconfig import stored_ownership, stored_public_access_block
+from s4gw.gateway.middleware.bucket_rules import parse_rules
 from s4gw.gateway.middleware.lookups import look_at
 from s4gw.gateway.request import Place
 from s4gw.policy import (
@@ -33,9 +33,7 @@ from s4gw.policy import (
     has_acl_headers,
     in_network,
     is_owner,
-    is_public,
     parse_acl,
-    parse_policy,
     resource_arn,
 )
 from s4gw.s3 import uri
@@ -71,7 +69,7 @@ _RULES: Final[Mapping[str, tuple[frozenset[str], tuple[Rule, ...], tuple[Rule, .
 
 PERF: most requests have none of these headers."""
 _LIST: Final = Rule("s3:ListBucket", Target.BUCKET)
-_OWNED: Final = Decision(allowed=True, explicit_deny=False, reason="bucket and object owner")
+_OWNABLE: Final = frozenset({Target.BUCKET, Target.OBJECT})
 
 
 class Authorization:
@@ -143,11 +141,44 @@ class PolicyAuthorizer:
             raise AccessDenied  # SECURITY: what nobody has thought about is not allowed
         sent = req.header_map if headers is None else {**req.header_map, **headers}
         telling, of_all, always = rules_of_operation
+        rules = always if telling.isdisjoint(sent) else of_all
         info = self.bucket_of(req, bucket) if bucket else None
-        asking = _Asking(self, req, sent, info, reads=operation == "GetObject")
-        for rule in always if telling.isdisjoint(sent) else of_all:
+        place, reads = Place(bucket, key, version_id), operation == "GetObject"
+        if info is not None and len(rules) == 1 and self._owner_may(req, rules[0], info, place, sent, reads=reads):
+            return
+        asking = _Asking(self, req, sent, info, reads=reads)
+        for rule in rules:
             if rule.when is When.ALWAYS or asking.concerns(rule):
                 asking.demand(rule, bucket, key, version_id)
+
+    def _owner_may(  # noqa: PLR0913 - one question's facts
+        self, req: S3Request, rule: Rule, info: BucketInfo, place: Place, sent: Mapping[str, str], *, reads: bool
+    ) -> bool:
+        """Whether nothing but ownership matters to the only rule, and it is the caller's.
+
+        PERF: most requests are an owner's, to a bucket without policy; this leaves out the context and the engine.
+        """
+        if (
+            self.policy is not None
+            or "policy" in info.configs
+            or rule.when is not When.ALWAYS
+            or rule.target not in _OWNABLE
+            or not is_owner(req.identity.principal, info.owner)
+            or sent.get(_EXPECTED, info.owner) != info.owner
+        ):
+            return False
+        action = rule.versioned if rule.versioned and place.version_id else rule.action
+        if info.owns_objects or action not in OBJECT_OWNER_ACTIONS:
+            return True
+        obj = self.object_at(req, place, reads=reads)
+        return obj is None or obj.meta.owner in ("", info.owner)
+
+    def object_at(self, req: S3Request, place: Place, *, reads: bool) -> StoredObject | None:
+        """The object, looked up once per request; None when there is none, or a delete marker."""
+        seen = req.looked_up
+        if place not in seen:
+            seen[place] = look_at(self.backend.open_object if reads else self.backend.head_object, place)
+        return seen[place]
 
     def rules_for(self, info: BucketInfo) -> BucketRules:
         """The parsed access rules of a bucket."""
@@ -156,20 +187,7 @@ class PolicyAuthorizer:
         cache_key = (info.name, info.owner, *(configs.get(name) for name in names))
         rules = self._rules.get(cache_key)
         if rules is None:
-            block = stored_public_access_block(configs)
-            stored = configs.get("policy")
-            # A policy in store was checked against its bucket when it came.
-            policy = parse_policy(stored, bucket=info.name) if stored else None
-            rules = BucketRules(
-                name=info.name,
-                owner=info.owner,
-                acl=parse_acl(configs.get("acl", b""), info.owner),
-                policy=policy,
-                policy_is_public=policy is not None and is_public(policy),
-                acls_disabled=info.owns_objects or stored_ownership(configs) == "BucketOwnerEnforced",
-                ignore_public_acls=block.ignore_public_acls,
-                restrict_public_buckets=block.restrict_public_buckets,
-            )
+            rules = parse_rules(info)
             if len(self._rules) >= RULES_CACHED_MAX:
                 self._rules.clear()
             self._rules[cache_key] = rules
@@ -247,8 +265,6 @@ class _Asking:
         if rule.target is Target.LATER:
             return
         decision = self._decide(rule, action, info, place)
-        if decision is _OWNED:
-            return  # from an owner nothing is hidden
         allowed = not self._hides(action, info, place) if decision else self._excused(rule, info, place, decision)
         if not allowed:
             self._refuse(action, place.bucket)
@@ -256,8 +272,6 @@ class _Asking:
     # -- one decision ----------------------------------------------------------------------------------------------
     def _decide(self, rule: Rule, action: str, info: BucketInfo | None, place: Place) -> Decision:
         """Put the question to the engine."""
-        if info is not None and self._owner.policy is None and self._plainly_owned(action, info, place):
-            return _OWNED
         return decide(
             action,
             self._context(place),
@@ -269,18 +283,6 @@ class _Asking:
             acl_action=rule.granted_with,
             deny_only=rule.deny_only,
         )
-
-    def _plainly_owned(self, action: str, info: BucketInfo, place: Place) -> bool:
-        """Whether nothing but ownership matters, and it is the caller's.
-
-        PERF: most requests are an owner's to a bucket without policy; this leaves out the context and the engine.
-        """
-        if "policy" in info.configs or not is_owner(self._caller, info.owner):
-            return False
-        if info.owns_objects or action not in OBJECT_OWNER_ACTIONS:
-            return True
-        obj = self._object(place)
-        return obj is None or obj.meta.owner in ("", info.owner)
 
     def _excused(self, rule: Rule, info: BucketInfo | None, place: Place, decision: Decision) -> bool:
         """Whether a refused request may go ahead for a reason of its own."""
@@ -329,12 +331,7 @@ class _Asking:
         )
 
     def _object(self, place: Place) -> StoredObject | None:
-        """The object, looked up once per request; None when there is none, or a delete marker."""
-        seen = self._req.looked_up
-        if place not in seen:
-            backend = self._owner.backend
-            seen[place] = look_at(backend.open_object if self._reads else backend.head_object, place)
-        return seen[place]
+        return self._owner.object_at(self._req, place, reads=self._reads)
 
     def _object_now(self, place: Place) -> StoredObject | None:
         """As `_object`, but never as remembered: tags change while nothing else does."""
