@@ -11,6 +11,7 @@ that its middleware has not set yet is an `AttributeError`, which is a fault of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 RAW_REQUEST: Final = "s4gw.request"
 """Environment key under which the worker hands over the HTTP parser's own request."""
+
+_NO_QUERY: Final[Mapping[str, str]] = MappingProxyType({})
 
 UNKNOWN_OPERATION: Final = "Unknown"
 """In logs and metrics: a request that asks for nothing S3 knows."""
@@ -66,6 +69,7 @@ class S3Request(falcon.Request):
     Attributes:
         services: The worker's services; set with the address.
         request_id: Sixteen hexadecimal digits, also in ``x-amz-request-id``.
+        started: When it was taken up, on the monotonic clock; 0 for a probe.
         operation: What is asked for.
         bucket: Name of the bucket, or "" for the service.
         key: Key of the object as decoded UTF-8, or "".
@@ -91,6 +95,7 @@ class S3Request(falcon.Request):
     encryption: Encryption
     # What stays so until somebody finds out. PERF: not set for each request.
     request_id = ""
+    started = 0.0
     bucket = ""
     key = ""
     bucket_info: BucketInfo | None = None
@@ -132,7 +137,11 @@ class S3Request(falcon.Request):
         Raises: InvalidURI, KeyTooLongError, MethodNotAllowed, NotImplemented_ and what else the target deserves.
         """
         self.services = services
-        path, self.query = uri.split_target(self.raw_target_text)
+        if self.raw_target_text.startswith("/"):
+            path = uri.decode(self.raw_path)
+            self.query = uri.split_query(self.raw_query) if self.raw_query else _NO_QUERY
+        else:
+            path, self.query = uri.split_target(self.raw_target_text)
         if self.query and (brought := headers_in_query(self.query)):
             self.header_map = {**brought, **self.header_map}
         sent = self.header_map
@@ -156,14 +165,18 @@ class S3Request(falcon.Request):
     @property
     def operation_name(self) -> str:
         """Name of the operation for logs, also when the address was never found."""
-        found: Operation | None = getattr(self, "operation", None)
-        return UNKNOWN_OPERATION if found is None else found.name
+        try:
+            return self.operation.name
+        except AttributeError:
+            return UNKNOWN_OPERATION
 
     @property
     def access_key(self) -> str:
         """Access key id for logs; empty for anonymous requests and those that failed to authenticate."""
-        found: Identity | None = getattr(self, "identity", None)
-        return "" if found is None else found.principal.access_key
+        try:
+            return self.identity.principal.access_key
+        except AttributeError:
+            return ""
 
     @property
     def body(self) -> Body:

@@ -1,7 +1,7 @@
 """What the gateway tells about itself: logs and metrics."""
 
 from s4gw.observability.link import Link, begin, current
-from s4gw.observability.log import configure, get_logger, info_writer, shorten
+from s4gw.observability.log import configure, get_logger, line_writer, shorten
 from s4gw.observability.metrics import Metrics, prepare_directory, share_as, worker_gone
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "configure",
     "current",
     "get_logger",
-    "info_writer",
+    "line_writer",
     "prepare_directory",
     "share_as",
     "shorten",

@@ -69,9 +69,10 @@ class _Line:
             line["exception"] = "".join(traceback.format_exception(error)).rstrip()
         return self._render(line)
 
-    def of_info(self, event: dict[str, Any]) -> str:
-        """As the call, for an event of level info that begins with its "event" and has no traceback."""
-        return self._render({"timestamp": self._timestamp(time.time()), "level": "info", **event})
+    def stamped(self, line: dict[str, Any]) -> str:
+        """As the call, for a line that begins with ``timestamp``, which is set here, ``level`` and ``event``."""
+        line["timestamp"] = self._timestamp(time.time())
+        return self._render(line)
 
     def _timestamp(self, now: float) -> str:
         """ISO 8601 in UTC, with milliseconds; the part that changes once a second is kept."""
@@ -97,15 +98,17 @@ class _ForeignFormatter(logging.Formatter):
         return self._line(None, record.levelname.lower(), event)
 
 
-def info_writer() -> Callable[[dict[str, Any]], None]:
-    """A short way to the log for the line that every request writes, with its "event" among the fields.
+def line_writer() -> Callable[[dict[str, Any]], None]:
+    """A short way to the log for the line that every request writes.
 
+    It takes the line whole: ``timestamp``, of any value, ``level`` and ``event`` first, then the fields.
     PERF: the logger's own way costs 20 us more: keyword arguments, contexts, proxies.
     """
     factory: Any = structlog.get_config()["logger_factory"]
     write = factory().msg
-    (line,) = structlog.get_config()["processors"]
-    return lambda event: write(line.of_info(event))
+    (processor,) = structlog.get_config()["processors"]
+    stamped = processor.stamped
+    return lambda line: write(stamped(line))
 
 
 def get_logger() -> FilteringBoundLogger:
@@ -113,19 +116,22 @@ def get_logger() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
+_ENCODE: Final = msgspec.json.Encoder(enc_hook=str).encode
+
+
 def _render_json(line: dict[str, Any]) -> str:
-    return msgspec.json.encode(line, enc_hook=str).decode()
+    return _ENCODE(line).decode()
 
 
 def _render_pretty(line: dict[str, Any]) -> str:
     """One line for people: time, level, event, then what is there to tell."""
-    moment, level, name = line.pop("timestamp"), line.pop("level"), line.pop("event")
     trace = line.pop("exception", None)
-    known = [(key, value) for key, value in line.items() if value not in _NOTHING]
-    facts = " ".join([f"{key}={value}" for key, value in known])
+    (_, moment), (_, level), (_, name), *rest = line.items()
+    known = [f"{key}={value}" for key, value in rest if value not in _NOTHING]
+    facts = " ".join(known)
     if not facts.isprintable() or '"' in facts or facts.count(" ") != len(known) - 1:
         # PERF: one look at all of them; each by itself only where some value needs quotes.
-        facts = " ".join([f"{key}={_plain(value)}" for key, value in known])
+        facts = " ".join([f"{key}={_plain(value)}" for key, value in rest if value not in _NOTHING])
     text = f"{moment} {level:<7} {name} {facts}"
     return text if trace is None else f"{text}\n{trace}"
 

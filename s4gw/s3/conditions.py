@@ -6,6 +6,8 @@ here, since the backend decides them in the same step as the write.
 
 from __future__ import annotations
 
+from typing import Final
+
 from s4gw.s3.errors import NotModified, PreconditionFailed
 from s4gw.s3.scalars import parse_http_date
 
@@ -66,6 +68,10 @@ def _failed_read_side(
     if if_modified_since is not None and _is_after(modified_ms, if_modified_since) is False:
         return "If-Modified-Since"
     return None
+
+
+READ_HEADERS: Final = frozenset({"if-match", "if-none-match", "if-modified-since", "if-unmodified-since"})
+"""What `check_read` is about. PERF: most requests have none of them."""
 
 
 def check_read(  # noqa: PLR0913 - one argument per header

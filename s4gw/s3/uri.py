@@ -19,7 +19,8 @@ PARAMETERS_MAX: Final = 256
 """S3's longest operation has about 20; a presigned URL adds 7."""
 
 
-def _decode(text: str) -> str:
+def decode(text: str) -> str:
+    """Undo percent-encoding of a path, or of a name or value of a query. Raises: InvalidURI."""
     if "%" not in text and text.isascii():
         return text
     if _BAD_ESCAPE.search(text):
@@ -45,7 +46,7 @@ def split_target(raw: str) -> tuple[str, dict[str, str]]:
         if not separator or scheme.lower() not in {"http", "https"}:
             raise InvalidURI(URI=ascii(raw)[:256])
         raw_path = "/" + rest.partition("/")[2]
-    return _decode(raw_path), split_query(raw_query) if raw_query else {}
+    return decode(raw_path), split_query(raw_query) if raw_query else {}
 
 
 def split_query(raw: str) -> dict[str, str]:
@@ -57,7 +58,7 @@ def split_query(raw: str) -> dict[str, str]:
         name, _, value = pair.replace("+", " ").partition("=")
         if len(parameters) >= PARAMETERS_MAX:
             raise InvalidURI
-        parameters.setdefault(_decode(name), _decode(value))
+        parameters.setdefault(decode(name), decode(value))
     return parameters
 
 
@@ -107,7 +108,7 @@ def parse_copy_source(header: str) -> CopySource:
     name, shown = "x-amz-copy-source", header.encode("ascii", "backslashreplace").decode()[:256]
     raw, _, raw_query = header.strip().partition("?")
     try:
-        bucket, key = split_path("/" + _decode(raw).removeprefix("/"))
+        bucket, key = split_path("/" + decode(raw).removeprefix("/"))
         query: Mapping[str, str] = split_query(raw_query)
     except InvalidURI as broken:
         raise InvalidArgument("Invalid copy source encoding", ArgumentName=name, ArgumentValue=shown) from broken

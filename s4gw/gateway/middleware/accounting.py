@@ -10,16 +10,15 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from s4gw.observability import current, get_logger, info_writer, shorten
+from s4gw.observability import current, get_logger, line_writer, shorten
 
 if TYPE_CHECKING:
     import falcon
 
+    from s4gw.gateway.answer import S3Response
     from s4gw.gateway.request import S3Request
     from s4gw.gateway.services import Services
 
-STARTED: Final = "s4gw.started"
-"""Environment key: when the request was taken up, on the monotonic clock."""
 OK: Final = "ok"
 
 
@@ -28,25 +27,27 @@ class Accounting:
 
     def __init__(self, services: Services) -> None:
         self._metrics = services.metrics
-        self._write = info_writer()
+        self._linked = services.upstream is not None
+        self._write = line_writer()
 
     def process_request(self, req: S3Request, _resp: falcon.Response) -> None:
-        req.env[STARTED] = time.monotonic()
+        req.started = time.monotonic()
         self._metrics.request_started()
 
-    def process_response(self, req: S3Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001
-        if STARTED not in req.env:
+    def process_response(self, req: S3Request, resp: S3Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001
+        if not req.started:
             return  # a probe
         if resp.stream is not None:
             resp.stream = _Accounted(self, req, resp, resp.stream)
             return
-        if resp.data is not None and req.method != "HEAD":
-            req.facts.bytes_out = len(resp.data)
+        data = resp.data
+        if data is not None and req.method != "HEAD":
+            req.facts.bytes_out = len(data)
         self.finish(req, resp)
 
-    def finish(self, req: S3Request, resp: falcon.Response) -> None:
+    def finish(self, req: S3Request, resp: S3Response) -> None:
         """Account for *req*, whose answer is complete."""
-        seconds = time.monotonic() - req.env.pop(STARTED)
+        seconds = time.monotonic() - req.started
         facts = req.facts
         body = req.body_opened
         bytes_in = facts.bytes_in if body is None else body.received
@@ -64,33 +65,34 @@ class Accounting:
         )
         if facts.error == "ClientDisconnected":
             self._metrics.disconnects.inc()
-        link = current()
-        reached = {} if link is None else {"upstream_requests": link.count, "upstream_ids": ",".join(link.ids)}
-        self._write(
-            {
-                "event": "request",
-                "op": operation,
-                "bucket": req.bucket,
-                "key": shorten(req.key),
-                "codec": facts.codec,
-                "bytes_in": bytes_in,
-                "bytes_out": facts.bytes_out,
-                "ratio": round(facts.original_bytes / facts.stored_bytes, 2) if facts.stored_bytes else None,
-                "latency_ms": round(seconds * 1000, 2),
-                "ok": not facts.error,
-                "status": resp.status_code,
-                "error": facts.error,
-                "access_key": req.access_key,
-                "request_id": req.request_id,
-                **reached,
-            }
-        )
+        line = {
+            "timestamp": "",
+            "level": "info",
+            "event": "request",
+            "op": operation,
+            "bucket": req.bucket,
+            "key": shorten(req.key),
+            "codec": facts.codec,
+            "bytes_in": bytes_in,
+            "bytes_out": facts.bytes_out,
+            "ratio": round(facts.original_bytes / facts.stored_bytes, 2) if facts.stored_bytes else None,
+            "latency_ms": round(seconds * 1000, 2),
+            "ok": not facts.error,
+            "status": resp.status,
+            "error": facts.error,
+            "access_key": req.access_key,
+            "request_id": req.request_id,
+        }
+        link = current() if self._linked else None
+        if link is not None:
+            line |= {"upstream_requests": link.count, "upstream_ids": ",".join(link.ids)}
+        self._write(line)
 
 
 class _Accounted:
     """A streamed answer that is accounted for when it ends."""
 
-    def __init__(self, accounting: Accounting, req: S3Request, resp: falcon.Response, stream: Any) -> None:
+    def __init__(self, accounting: Accounting, req: S3Request, resp: S3Response, stream: Any) -> None:
         self._accounting = accounting
         self._req = req
         self._resp = resp

@@ -28,16 +28,10 @@ class Resource:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-
-    @property
-    def backend(self) -> Backend:
+        self.backend: Backend = services.backend
         """Where stored bytes and their descriptions lie."""
-        return self.services.backend
-
-    @property
-    def objects(self) -> Objects:
+        self.objects: Objects = services.objects
         """The squishing layer."""
-        return self.services.objects
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """Carry the operation out. Raises: S3 errors."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from s4gw.bucketconfig import Rule, Seen, abort_of, expiry_header, expiry_of, stored_lifecycle
 
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from s4gw.gateway.request import S3Request
 
 
+CONFIG: Final = "lifecycle"
+"""Document of a bucket that has rules."""
+
+
 def headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
     """``x-amz-expiration`` of a current version that a rule is about."""
     info = req.bucket_info
-    if info is None or "lifecycle" not in info.configs:
+    if info is None or CONFIG not in info.configs:
         return {}
     rules = _rules(req)
     if not rules or not obj.is_latest:
@@ -41,9 +45,9 @@ def of_upload(req: S3Request, upload: Upload) -> dict[str, Any]:
 def _rules(req: S3Request) -> tuple[Rule, ...]:
     configs = req.bucket_info.configs if req.bucket_info is not None else {}
     # PERF: most buckets have none; those that have are asked with every request.
-    return _parsed(configs["lifecycle"]) if "lifecycle" in configs else ()
+    return _parsed(configs[CONFIG]) if CONFIG in configs else ()
 
 
 @lru_cache(maxsize=1024)
 def _parsed(stored: bytes) -> tuple[Rule, ...]:
-    return stored_lifecycle({"lifecycle": stored})
+    return stored_lifecycle({CONFIG: stored})

@@ -75,26 +75,48 @@ def _readable(req: S3Request, obj: StoredObject) -> StoredObject:
 
 def object_headers(req: S3Request, obj: StoredObject) -> dict[str, str]:
     """Response headers that GET and HEAD share, without the length and range."""
-    meta = obj.meta
+    meta, info = obj.meta, req.bucket_info
     found = {
         "ETag": quoted(obj.etag),
         "Last-Modified": http_date(obj.modified_ms),
         "Accept-Ranges": "bytes",
         "Content-Type": "binary/octet-stream",
     }
-    found.update({_title(name): value for name, value in meta.headers.items()})
-    found.update({f"x-amz-meta-{name}": value for name, value in meta.metadata.items()})
-    if req.bucket_info is not None and req.bucket_info.versioning:
+    if meta.headers:
+        found.update({_title(name): value for name, value in meta.headers.items()})
+    if meta.metadata:
+        found.update({f"x-amz-meta-{name}": value for name, value in meta.metadata.items()})
+    if info is not None and info.versioning:
         found["x-amz-version-id"] = obj.version_id
     if meta.tags:
         found["x-amz-tagging-count"] = str(len(meta.tags))
     if meta.storage_class != "STANDARD":
         found["x-amz-storage-class"] = meta.storage_class
-    found.update(meta.forwarded)
-    found.update(expiration.headers(req, obj))
+    if meta.forwarded:
+        found.update(meta.forwarded)
+    if info is not None and expiration.CONFIG in info.configs:
+        found.update(expiration.headers(req, obj))
     if meta.lock is not None:
         found.update(_lock_headers(req, meta.lock))
     return found
+
+
+def _check_conditions(sent: Mapping[str, str], obj: StoredObject) -> None:
+    """Raises: NotModified, PreconditionFailed."""
+    try:
+        conditions.check_read(
+            etag=obj.etag,
+            modified_ms=obj.modified_ms,
+            if_match=sent.get("if-match"),
+            if_none_match=sent.get("if-none-match"),
+            if_modified_since=sent.get("if-modified-since"),
+            if_unmodified_since=sent.get("if-unmodified-since"),
+        )
+    except NotModified as error:
+        # RFC 9110, section 15.4.5: with what a cache lives by
+        kept = {_title(name): obj.meta.headers[name] for name in CACHING if name in obj.meta.headers}
+        error.headers.update(kept, **{"Last-Modified": http_date(obj.modified_ms)})
+        raise
 
 
 def _lock_headers(req: S3Request, lock: ObjectLock) -> dict[str, str]:
@@ -148,20 +170,8 @@ class _ReadObject(Resource):
     def _describe(self, req: S3Request, obj: StoredObject) -> _Described:
         """Work out the answer's header. Raises: NotModified, PreconditionFailed, InvalidRange, InvalidPart ..."""
         sent = req.header_map
-        try:
-            conditions.check_read(
-                etag=obj.etag,
-                modified_ms=obj.modified_ms,
-                if_match=sent.get("if-match"),
-                if_none_match=sent.get("if-none-match"),
-                if_modified_since=sent.get("if-modified-since"),
-                if_unmodified_since=sent.get("if-unmodified-since"),
-            )
-        except NotModified as error:
-            # RFC 9110, section 15.4.5: with what a cache lives by
-            kept = {_title(name): obj.meta.headers[name] for name in CACHING if name in obj.meta.headers}
-            error.headers.update(kept, **{"Last-Modified": http_date(obj.modified_ms)})
-            raise
+        if not conditions.READ_HEADERS.isdisjoint(sent):
+            _check_conditions(sent, obj)
         found = object_headers(req, obj)
         part: ByteRange | None = None
         if req.query:
