@@ -24,19 +24,23 @@ Run = Callable[..., str]
 MIB = 1024**2
 
 
-def api(*words: str | Path) -> Any:
-    """Run one s3api command inside this process, which saves a second each. Gives its parsed output."""
+def cli(*words: str | Path) -> str:
+    """Run one command inside this process, which saves a second each. Gives what it prints."""
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-        driver = importlib.import_module("awscli.clidriver").create_clidriver()
-        status = driver.main(["s3api", *map(str, words), "--output", "json"])
+        status = importlib.import_module("awscli.clidriver").create_clidriver().main([str(word) for word in words])
     assert status == 0, f"{' '.join(map(str, words))}: {errors.getvalue()}"
-    return json.loads(output.getvalue() or "{}")
+    return output.getvalue()
+
+
+def api(*words: str | Path) -> Any:
+    """Run one s3api command. Gives its parsed output."""
+    return json.loads(cli("s3api", *words, "--output", "json") or "{}")
 
 
 @pytest.fixture
 def aws(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The environment for `api`; gives a folder to work in."""
+    """The environment for `cli`; gives a folder to work in."""
     for name in list(os.environ):
         if name.startswith("AWS_") and name != "AWS_DATA_PATH":  # which aws-cli sets for itself
             monkeypatch.delenv(name)
@@ -69,28 +73,29 @@ def test_sync_a_tree_and_back(bucket: str, command: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", list(datasets.FILES))
-def test_copy_every_kind_of_file(bucket: str, command: Run, files: Path, tmp_path: Path, name: str) -> None:
+def test_copy_every_kind_of_file(bucket: str, aws: Path, files: Path, name: str) -> None:
     """`aws s3 cp`, single and multipart, gives every kind of content back bit for bit."""
     source = datasets.make(name, files)
-    command("aws", "s3", "cp", source, f"s3://{bucket}/{name}", "--no-progress")
-    command("aws", "s3", "cp", f"s3://{bucket}/{name}", tmp_path / "back", "--no-progress")
-    assert filecmp.cmp(source, tmp_path / "back", shallow=False)
+    cli("s3", "cp", source, f"s3://{bucket}/{name}", "--no-progress")
+    cli("s3", "cp", f"s3://{bucket}/{name}", aws / "back", "--no-progress")
+    assert filecmp.cmp(source, aws / "back", shallow=False)
 
 
-def test_move_remove_list_presign(bucket: str, command: Run, files: Path, tmp_path: Path) -> None:
+def test_move_remove_list_presign(bucket: str, aws: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """mv, ls, presign, rm, mb and rb do what they say."""
     source = datasets.make("nginx-16m", files)
-    command("aws", "s3", "cp", source, f"s3://{bucket}/a/big", "--no-progress")
-    command("aws", "s3", "mv", f"s3://{bucket}/a/big", f"s3://{bucket}/b/big", "--no-progress")
-    listed = command("aws", "s3", "ls", f"s3://{bucket}", "--recursive").split()
-    folders = command("aws", "s3", "ls", f"s3://{bucket}").split()
-    (tmp_path / "v4").write_text("[default]\ns3 =\n  signature_version = s3v4\n")  # version 1 presigns with SigV2
-    presign = ("aws", "s3", "presign", f"s3://{bucket}/b/big", "--expires-in", "60")
-    link = command(*presign, AWS_CONFIG_FILE=str(tmp_path / "v4")).strip()
+    cli("s3", "cp", source, f"s3://{bucket}/a/big", "--no-progress")
+    cli("s3", "mv", f"s3://{bucket}/a/big", f"s3://{bucket}/b/big", "--no-progress")
+    listed = cli("s3", "ls", f"s3://{bucket}", "--recursive").split()
+    folders = cli("s3", "ls", f"s3://{bucket}").split()
+    (aws / "v4").write_text("[default]\ns3 =\n  signature_version = s3v4\n")  # version 1 presigns with SigV2
+    with monkeypatch.context() as configured:
+        configured.setenv("AWS_CONFIG_FILE", str(aws / "v4"))
+        link = cli("s3", "presign", f"s3://{bucket}/b/big", "--expires-in", "60").strip()
     with urllib.request.urlopen(link, timeout=60) as answer:
         digest = hashlib.sha256(answer.read()).hexdigest()
-    command("aws", "s3", "rm", f"s3://{bucket}", "--recursive")
-    command("aws", "s3", "rb", f"s3://{bucket}")
+    cli("s3", "rm", f"s3://{bucket}", "--recursive")
+    cli("s3", "rb", f"s3://{bucket}")
     expected = ([str(source.stat().st_size), "b/big"], ["PRE", "b/"], hashlib.sha256(source.read_bytes()).hexdigest())
     assert expected == (listed[2:], folders, digest)
 

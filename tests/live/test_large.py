@@ -180,9 +180,9 @@ def test_memory_of_parts_at_once(own: Gateway) -> None:
 
 
 def test_memory_of_a_long_upload(own: Gateway) -> None:
-    """A 768 MiB PUT and GET raise a worker's memory by less than 100 MiB."""
+    """A 320 MiB PUT and GET raise a worker's memory by less than 100 MiB."""
     warm_up(own)
     with peak(own) as grown:
-        written = put(own, "long", 768 * MIB)
+        written = put(own, "long", 320 * MIB)
         read = get(own, "long")
     assert (written, True) == (read, grown[0] < RESIDENT_ONE_MAX)
