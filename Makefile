@@ -4,9 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 DATA   ?= data
 SOURCES := s4gw tests conf scripts
+JOBS   ?= 2
+# what a module's tests share is made once: a file stays in one process, and files are taken in the order of the tree
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-gpu test-large check format lint types layers live soak soak-store bench bench-store bench-upstream dist clean
+.PHONY: help run test test-gpu test-large test-upstreams check format lint types layers live soak soak-store bench bench-store bench-upstream dist clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,8 +42,8 @@ $(VENV)/.installed-bench: setup.cfg conf/constraints.txt | $(BIN)/python
 run: $(VENV)/.installed-run ## serve S3 on 127.0.0.1:8014 from ./data (ARGS="--port 9000" adds flags)
 	$(BIN)/s4gw serve --data-dir $(DATA) $(ARGS)
 
-test: $(VENV)/.installed-dev .venv-s3fs/.installed ## every test that this machine can run (ARGS="-k name" selects)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed-dev .venv-s3fs/.installed ## every test that this machine can run (ARGS="-k name" selects; JOBS=0: one process)
+	$(PYTEST) $(ARGS)
 
 # nvCOMP's libraries are large, and their licence is NVIDIA's: an environment of its own, only when asked for
 .venv-gpu/.installed: setup.cfg conf/constraints.txt
@@ -74,7 +77,7 @@ layers: $(VENV)/.installed-dev ## imports point down
 	$(BIN)/lint-imports --config setup.cfg
 
 live: $(VENV)/.installed-dev .venv-s3fs/.installed ## only the tests against real gunicorn workers
-	$(BIN)/python -m pytest tests/live $(ARGS)
+	$(PYTEST) tests/live $(ARGS)
 
 soak: $(VENV)/.installed-dev ## ten minutes of mixed load, then leak and integrity checks (SOAK="--seconds 60")
 	$(BIN)/python scripts/soak/soak.py $(SOAK)
