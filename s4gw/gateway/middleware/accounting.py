@@ -76,7 +76,7 @@ class Accounting:
             "bytes_in": bytes_in,
             "bytes_out": facts.bytes_out,
             "ratio": round(facts.original_bytes / facts.stored_bytes, 2) if facts.stored_bytes else None,
-            "latency_ms": round(seconds * 1000, 2),
+            "latency_ms": int(seconds * 100_000 + 0.5) / 100,  # PERF: `round` to digits takes 1 us more
             "ok": not facts.error,
             "status": resp.status,
             "error": facts.error,

@@ -69,7 +69,7 @@ _RULES: Final[Mapping[str, tuple[frozenset[str], tuple[Rule, ...], tuple[Rule, .
 
 PERF: most requests have none of these headers."""
 _LIST: Final = Rule("s3:ListBucket", Target.BUCKET)
-_OWNABLE: Final = frozenset({Target.BUCKET, Target.OBJECT})
+_OWNABLE: Final = (Target.BUCKET, Target.OBJECT)  # PERF: to hash a member is a call
 
 
 class Authorization:

@@ -7,6 +7,7 @@ Headers that promise what is not done yet are refused, never ignored; encryption
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from s4gw.auth import PayloadMode
@@ -64,8 +65,13 @@ SAYS_NOTHING: Final = frozenset(
 """Headers that nothing in this module is about. PERF: most uploads have no others, and those are then a plain body."""
 
 
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def telling(sent: Mapping[str, str]) -> Mapping[str, str]:
     """What of *sent* may say something about the object, its digests or preconditions; in the same order."""
+    if SAYS_NOTHING.issuperset(sent):
+        return _NOTHING
     return {name: value for name, value in sent.items() if name not in SAYS_NOTHING}
 
 
