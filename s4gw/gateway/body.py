@@ -198,7 +198,7 @@ class HeldBody(Body):
 
     __slots__ = ("_data",)
 
-    trailers = NO_TRAILERS  # type: ignore[assignment] # a property of others
+    trailers = NO_TRAILERS
 
     def __init__(self, data: bytes, plan: PayloadPlan) -> None:
         self._data = data

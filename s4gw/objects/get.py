@@ -90,8 +90,12 @@ class Reader:
             return iter(())
         meta = obj.meta
         dictionary = self.dictionaries.of(bucket, obj) if meta.dictionary else None
-        if not meta.framed:
-            blocks = self._raw(obj, start, end) if meta.codec == _PASSTHROUGH else self._coded(obj, start, end)
+        if not meta.framed and meta.codec != _PASSTHROUGH:
+            blocks = self._coded(obj, start, end)
+        elif not meta.framed:
+            if meta.crc32c is not None and obj.size <= WHOLE_BYTES:
+                return iter((self._checked(obj, start, end),))
+            blocks = self._raw(obj, start, end)
         elif meta.frames == 1 and not meta.parts:
             # PERF: most objects are one frame; no index, no generator, no thread.
             frame = _Frame(obj.key, self._whole(obj), obj.size)
@@ -108,15 +112,15 @@ class Reader:
         with closing(self.backend.open_span(obj, 0, obj.stored_size)) as span:
             return memoryview(span.read(obj.stored_size))
 
+    def _checked(self, obj: StoredObject, start: int, end: int) -> Buffer:
+        """Some of a small stored original, which is read whole, so that its checksum can be checked."""
+        body = self._whole(obj)
+        if checksum.crc32c(body) != obj.meta.crc32c:
+            raise DamagedObject(obj.key, "checksum of the whole")
+        return body if end - start == obj.size else body[start:end]
+
     def _raw(self, obj: StoredObject, start: int, end: int) -> Iterator[Buffer]:
-        """A stored original. Small ones are read whole, so that their checksum can be checked."""
-        crc32c = obj.meta.crc32c
-        if crc32c is not None and obj.size <= WHOLE_BYTES:
-            body = self._whole(obj)
-            if checksum.crc32c(body) != crc32c:
-                raise DamagedObject(obj.key, "checksum of the whole")
-            yield body if end - start == obj.size else body[start:end]
-            return
+        """A stored original."""
         with closing(self.backend.open_span(obj, start, end)) as span:
             for offset in range(start, end, RAW_BLOCK_BYTES):
                 yield span.read(min(RAW_BLOCK_BYTES, end - offset))

@@ -62,6 +62,9 @@ class Handle:
 
     def read(self, store: Store, start: int, end: int) -> bytes:
         """Bytes ``[start, end)``. Raises: StoreError."""
+        known = self.inline
+        if known is not None:
+            return known[start:end]
         runs = self._located(store)
         return self.inline[start:end] if self.inline is not None else store.read(runs, start, end)
 
