@@ -28,10 +28,15 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
         self._thread.start()
 
-    def request(self) -> None:
-        """Ask for a checkpoint, unless one is running or its end was not taken note of."""
-        if not self._finished:
-            self._wanted.set()
+    def request(self) -> bool:
+        """Ask for a checkpoint, unless one is running or its end was not taken note of.
+
+        Returns: whether one begins now.
+        """
+        if self._finished or self._wanted.is_set():
+            return False
+        self._wanted.set()
+        return True
 
     def finished(self) -> bool:
         """Whether one has ended since the last call that said so."""
@@ -48,9 +53,13 @@ class Checkpointer:
 
     def _run(self) -> None:
         connection = apsw.Connection(str(self._index))
+        with suppress(apsw.Error):
+            connection.execute(
+                "SELECT schema FROM state"
+            ).fetchall()  # before it has read, it sees no log and moves none
         while self._wanted.wait() and not self._closing:
             with suppress(apsw.Error):  # the log stays longer; a disk that fails shows in the next commit
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._wanted.clear()
             self._finished = True
+            self._wanted.clear()
         connection.close()

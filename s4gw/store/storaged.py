@@ -1,7 +1,7 @@
 """The committer's process: ``python -m s4gw.store.storaged --data-dir DIR --parent-pid PID``.
 
 One event loop: take every request that has arrived, commit them as one batch, answer, again. While a batch is on its
-way to the disk the next one is taken, so batches grow with the load and with the slowness of the disk; on a fast disk a
+way to the disk the next one gathers, so batches grow with the load and with the slowness of the disk; on a fast disk a
 small batch waits half a millisecond for the others of a crowd.
 
 It ends when the process it serves (the arbiter) is gone, after the batch in hand; SIGTERM ends it only when no worker
@@ -51,6 +51,13 @@ LINGER_COUNT_MAX: Final = 6
 """A batch of so many has the fixed part down to a third of its cost. Sixteen writers of the store alone: 9,600 PUTs of
 4 KiB per second, 7,900 where batches of 7 wait, too."""
 LINGER_BATCHES: Final = 4
+FLUSH_WATCHED_MIN: Final = 9
+"""So many have been writing of late when the loop takes requests while a batch is flushed.
+
+Then the next batch is decoded by the time the disk is done: 16 writers of the store alone, 9,300 PUTs of 4 KiB per
+second instead of 7,200. But it means to be woken for each of them: eight clients of a gateway, two busy cores, 190 us
+of CPU for a small PUT, and 165 us where they wait in their sockets.
+"""
 _READABLE: Final = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
 
 
@@ -164,7 +171,10 @@ class Server:
             self._committer.checkpoint()
 
     def _flush(self, fd: int) -> None:
-        """Flush, and take meanwhile what arrives for the next batch. Raises: OSError."""
+        """Flush, and in a crowd take meanwhile what arrives for the next batch. Raises: OSError."""
+        if len(set[int]().union(*self._recent)) < FLUSH_WATCHED_MIN:
+            os.fdatasync(fd)
+            return
         self._flusher.begin(fd)
         events: Sequence[tuple[int, int]] = ()
         while self._size < BATCH_BYTES_MAX and all(descriptor != self._flusher.done for descriptor, _ in events):
