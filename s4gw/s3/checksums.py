@@ -56,7 +56,10 @@ def declared(headers: Mapping[str, str]) -> Declared:
             raise InvalidDigest("The Content-MD5 you specified was invalid.")
     found = [name for name in headers if name.startswith(CHECKSUM_PREFIX) and name not in _NO_VALUE]
     trailer = headers.get("x-amz-trailer", "").strip().lower()
-    in_trailer = trailer.startswith(CHECKSUM_PREFIX)
+    in_trailer = bool(trailer)
+    if in_trailer and trailer not in BY_HEADER:
+        # Also of a digest that nobody would look at, which the client would take for checked.
+        raise InvalidRequest("The value specified in the x-amz-trailer header is not supported")
     names = [*found, trailer] if in_trailer else found
     if len(names) > 1:
         raise InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")

@@ -17,6 +17,7 @@ METADATA_PREFIX: Final = "x-amz-meta-"
 METADATA_BYTES_MAX: Final = 2048
 """Names (without prefix) and values of all user metadata together. Source: S3 user guide, "Working with metadata"."""
 
+REDIRECT: Final = "x-amz-website-redirect-location"
 SYSTEM_HEADERS: Final = (
     "content-type",
     "cache-control",
@@ -24,7 +25,7 @@ SYSTEM_HEADERS: Final = (
     "content-encoding",
     "content-language",
     "expires",
-    "x-amz-website-redirect-location",
+    REDIRECT,
 )
 """Headers of a PUT that S3 keeps with the object and gives back on GET and HEAD."""
 
@@ -103,10 +104,20 @@ def system_from(headers: Mapping[str, str]) -> dict[str, str]:
             found["content-encoding"] = kept
         else:
             del found["content-encoding"]
-    redirect = found.get("x-amz-website-redirect-location")
+    redirect = found.get(REDIRECT)
     if redirect is not None and not redirect.startswith(("/", "http://", "https://")):
         raise InvalidRedirectLocation
     return found
+
+
+def system_copied(source: Mapping[str, str], sent: Mapping[str, str]) -> dict[str, str]:
+    """Headers of a copy that keeps those of its *source*: all but where it redirects to, which is *sent* or nothing.
+
+    Raises: InvalidRedirectLocation, InvalidArgument.
+    Source: the CopyObject page of the S3 API reference, x-amz-website-redirect-location.
+    """
+    own = {REDIRECT: sent[REDIRECT]} if REDIRECT in sent else {}
+    return {name: value for name, value in source.items() if name != REDIRECT} | system_from(own)
 
 
 def without_aws_chunked(encoding: str) -> str:

@@ -23,7 +23,7 @@ CRC32 = "AAAAAA=="
         ({"x-amz-checksum-crc32": CRC32}, Declared(algorithm=Algorithm.CRC32, value=bytes(4))),
         ({"x-amz-checksum-crc64nvme": "AAAAAAAAAAA="}, Declared(algorithm=Algorithm.CRC64NVME, value=bytes(8))),
         ({"x-amz-trailer": "X-Amz-Checksum-SHA256"}, Declared(algorithm=Algorithm.SHA256, in_trailer=True)),
-        ({"x-amz-trailer": "x-other"}, Declared()),
+        ({"x-amz-trailer": " "}, Declared()),
         (
             {"x-amz-sdk-checksum-algorithm": "crc32", "x-amz-checksum-crc32": CRC32},
             Declared(algorithm=Algorithm.CRC32, value=bytes(4)),
@@ -49,6 +49,8 @@ def test_declared(headers: dict[str, str], expected: Declared) -> None:
         ({"x-amz-checksum-crc32": CRC32, "x-amz-trailer": "x-amz-checksum-crc32"}, "InvalidRequest"),
         ({"x-amz-checksum-crc9": CRC32}, "InvalidRequest"),
         ({"x-amz-trailer": "x-amz-checksum-crc9"}, "InvalidRequest"),
+        ({"x-amz-trailer": "content-md5"}, "InvalidRequest"),
+        ({"x-amz-trailer": "x-amz-checksum-crc32, x-amz-checksum-sha1"}, "InvalidRequest"),
         ({"x-amz-sdk-checksum-algorithm": "CRC32"}, "InvalidRequest"),
         ({"x-amz-sdk-checksum-algorithm": "SHA1", "x-amz-checksum-crc32": CRC32}, "InvalidRequest"),
     ],

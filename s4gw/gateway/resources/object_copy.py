@@ -115,7 +115,7 @@ class CopyObject(Resource):
             "REPLACE" in (directive, tag_directive) or bool(forwarded) or storage_class != source.meta.storage_class
         )
         same = (source_bucket, source.key) == (req.bucket, req.key)
-        if same and not changed and source.is_latest and "x-amz-website-redirect-location" not in sent:
+        if same and not changed and source.is_latest and headers.REDIRECT not in sent:
             raise InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself without changing the "
                 "object's metadata, storage class, website redirect location or encryption attributes."
@@ -127,7 +127,7 @@ class CopyObject(Resource):
         owner, acl = (grants.bucket_of(req).owner, b"") if upstream else grants.object_owner_and_acl(req, sent)
         return ObjectMeta(
             owner=owner,
-            headers=headers.system_from(sent) if replaced else source.meta.headers,
+            headers=headers.system_from(sent) if replaced else headers.system_copied(source.meta.headers, sent),
             metadata=headers.metadata_from(sent) if replaced else source.meta.metadata,
             tags=tags,
             acl=acl,

@@ -141,6 +141,18 @@ def test_a_copy_replaces_or_keeps_what_the_directives_say(s3: Any, bucket: str) 
     assert (400, "InvalidRequest") == code_of(caught)
 
 
+def test_where_an_object_redirects_to_is_not_copied(s3: Any, bucket: str) -> None:
+    """As in S3, it is the object's own: a copy has what its request says, whatever becomes of the other headers."""
+    source = {"Bucket": bucket, "Key": "a"}
+    s3.put_object(**source, Body=b"a", ContentType="a/b", WebsiteRedirectLocation="/old")
+    s3.copy_object(Bucket=bucket, Key="kept", CopySource=source)
+    s3.copy_object(Bucket=bucket, Key="own", CopySource=source, WebsiteRedirectLocation="/new")
+    s3.copy_object(**source, CopySource=source, WebsiteRedirectLocation="/self")
+    heads = [s3.head_object(Bucket=bucket, Key=key) for key in ("kept", "own", "a")]
+    expected = [("a/b", None), ("a/b", "/new"), ("a/b", "/self")]
+    assert expected == [(head["ContentType"], head.get("WebsiteRedirectLocation")) for head in heads]
+
+
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_every_checksum_of_s3_is_held_against_the_body(s3: Any, bucket: str, algorithm: Algorithm) -> None:
     """A wrong one is refused; a right one is kept, told with the object, in listings and of a copy."""
