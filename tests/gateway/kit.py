@@ -120,6 +120,7 @@ def parsed(lower: list[tuple[str, str]]) -> SimpleNamespace:
 
 def call(app: Any, method: str, target: str, headers: Mapping[str, str] | None = None, *, port: int = 8014) -> Answer:
     """Send a request without a body through a WSGI application, as our worker does."""
+    sent_headers = {"host": "localhost"} | {name.lower(): value for name, value in (headers or {}).items()}
     env = {
         "wsgi.errors": None,
         "wsgi.input": None,
@@ -130,7 +131,7 @@ def call(app: Any, method: str, target: str, headers: Mapping[str, str] | None =
         "RAW_URI": target,
         "REMOTE_ADDR": "127.0.0.1",
         "SERVER_PORT": str(port),
-        "s4gw.request": parsed([("host", "localhost"), *((name.lower(), v) for name, v in (headers or {}).items())]),
+        "s4gw.request": parsed(list(sent_headers.items())),
     }
     started: list[tuple[str, list[tuple[str, str]]]] = []
     blocks = app(env, lambda status, sent: started.append((status, sent)))

@@ -337,6 +337,19 @@ def test_probes_need_no_signature_and_are_not_counted() -> None:
     assert "s4_in_flight_requests" in answers[2].text
 
 
+def test_a_key_named_like_a_probe_is_a_key() -> None:
+    """Where the host names the bucket, nobody gets "ok" for an object; the domain itself and the metrics port probe."""
+
+    def answer(req: S3Request, resp: falcon.Response) -> None:
+        resp.data = f"{req.bucket} {req.key}".encode()
+
+    gateway = Gateway(responding(answer), domains=("s3.example",), metrics_port=9100)
+    objects = [gateway.get(path, Host="first.s3.example").text for path in ("/health", "/ready", "/metrics")]
+    probes = [gateway.get("/health", Host="s3.example"), gateway.get("/health", Host="first.s3.example", port=9100)]
+    assert ["first health", "first ready", "first metrics"] == objects
+    assert ["ok\n"] * 2 == [probe.text for probe in probes]
+
+
 def test_not_ready_when_a_write_would_fail() -> None:
     """A load balancer takes the gateway out while its store cannot answer."""
     gateway = Gateway(raising(NoSuchKey()))

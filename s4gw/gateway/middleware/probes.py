@@ -1,7 +1,8 @@
 """``/health``, ``/ready`` and ``/metrics``: answered before S3 sees the request, without credentials.
 
-They shadow buckets of these names in path style, as S4's do; such buckets stay reachable as virtual hosts. On the
-metrics port nothing else is answered: what is reachable there needs no signature, so it must not lead anywhere.
+They shadow buckets of these names in path style, as S4's do; such buckets stay reachable as virtual hosts, and there
+these paths are keys. On the metrics port nothing else is answered: what is reachable there needs no signature, so it
+must not lead anywhere.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from s4gw.observability.metrics import CONTENT_TYPE
 from s4gw.s3.errors import MethodNotAllowed, NotFound, ServiceUnavailable
+from s4gw.s3.uri import bucket_from_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,15 +39,21 @@ class Probes:
 
     def process_request(self, req: S3Request, resp: falcon.Response) -> None:
         probe = self._probes.get(req.raw_path)
-        if probe is None:
-            if req.env.get("SERVER_PORT") == self._metrics_port:
-                resp.complete = True
-                raise NotFound
+        only_probes = req.env.get("SERVER_PORT") == self._metrics_port
+        if probe is None and only_probes:
+            resp.complete = True
+            raise NotFound
+        if probe is None or (not only_probes and self._is_key(req)):
             return
         resp.complete = True
         if req.method not in METHODS:
             raise MethodNotAllowed(Method=req.method, ResourceType="PROBE")
         probe(resp)
+
+    def _is_key(self, req: S3Request) -> bool:
+        """Whether the host names a bucket, so that the path is the key of an object in it."""
+        domains = self._services.settings.domains
+        return bool(domains) and bucket_from_host(req.header_map.get("host", ""), domains) is not None
 
     def _health(self, resp: falcon.Response) -> None:
         """This worker answers."""
