@@ -1,6 +1,6 @@
 """What the gateway is for: originals in, fewer stored bytes in the backend, the same originals out."""
 
-from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionaries
+from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionaries, dictionary_choice
 from s4gw.objects.digests import DEFAULT_ALGORITHM, PLAIN, DigestPlan, Expected
 from s4gw.objects.errors import DamagedObject, ObjectsError
 from s4gw.objects.hints import Hints
@@ -24,4 +24,5 @@ __all__ = [
     "Source",
     "Written",
     "copied_meta",
+    "dictionary_choice",
 ]

@@ -26,7 +26,6 @@ from s4gw import checksum
 from s4gw.backends.bodies import Writer
 from s4gw.checksum import Algorithm
 from s4gw.codec import (
-    LEVEL_DEFAULT,
     Choice,
     CodecId,
     Dispatcher,
@@ -38,7 +37,7 @@ from s4gw.codec import (
 )
 from s4gw.objects.buffers import BufferPool, Room
 from s4gw.objects.crowd import Crowd
-from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary
+from s4gw.objects.dictionaries import OBJECT_BYTES_MAX, Dictionary, dictionary_choice
 from s4gw.objects.digests import DigestPlan, Digests
 from s4gw.objects.encoder import Encoder
 from s4gw.objects.joining import Joining, joining_buffers
@@ -48,7 +47,6 @@ FRAMES_IN_FLIGHT: Final = 4
 CUT_RATIO_MAX: Final = 64
 """What shrinks by more is not cut by content: a third more frames would cost 18 % of a ratio of 775, and sharing what
 takes next to nothing saves nothing. At this ratio they cost about 1 %."""
-_WITH_DICTIONARY: Final = Choice(CodecId.CPU_ZSTD_DICT, LEVEL_DEFAULT[CodecId.CPU_ZSTD_DICT])
 INLINE_HASH_BYTES: Final = 256 * 1024  # below, a thread switch costs more than the MD5 beside the compressor saves
 
 
@@ -201,7 +199,7 @@ class Squisher:
 
 def _smaller(frame: EncodedFrame, data: memoryview, dictionary: Dictionary) -> tuple[EncodedFrame, str]:
     """*frame*, or what the dictionary makes of *data* if that is smaller; and the name of what it needs."""
-    other = encode_frame(data, _WITH_DICTIONARY, dictionary=dictionary.data)
+    other = encode_frame(data, dictionary_choice(data.nbytes), dictionary=dictionary.data)
     if other.codec is CodecId.CPU_ZSTD_DICT and other.stored_size < frame.stored_size:
         return other, dictionary.name
     return frame, ""

@@ -188,6 +188,8 @@ def _split(samples: list[bytes]) -> tuple[list[bytes], Sequence[bytes]]:
 
 def _sizes(original: bytes, dictionary: bytes) -> tuple[int, int, int]:
     """Stored bytes without, and as they will be with it: the smaller of both; and of the original."""
+    from s4gw.objects import dictionary_choice
+
     plain = encode_frame(original, Choice(CodecId.CPU_ZSTD, LEVEL_DEFAULT[CodecId.CPU_ZSTD])).stored_size
-    with_it = Choice(CodecId.CPU_ZSTD_DICT, LEVEL_DEFAULT[CodecId.CPU_ZSTD_DICT])
-    return plain, min(plain, encode_frame(original, with_it, dictionary=dictionary).stored_size), len(original)
+    helped = encode_frame(original, dictionary_choice(len(original)), dictionary=dictionary)
+    return plain, min(plain, helped.stored_size), len(original)

@@ -14,6 +14,7 @@ from s4gw.backends.base import BucketInfo, ObjectMeta, StoredObject
 from s4gw.codec import Choice, CodecId, SamplingDispatcher, TooFewSamples, encode_frame, train_dictionary
 from s4gw.objects import OBJECT_BYTES_MAX, DamagedObject, DigestPlan, Objects, copied_meta
 from s4gw.objects.dictionaries import DOCUMENT, KEPT_MAX, PREFIX, TABLE
+from s4gw.tools.bench_data import make
 from tests.objects.bodies import BytesSource
 
 
@@ -74,6 +75,39 @@ def test_objects_under_the_prefix_are_smaller_and_come_back(objects: Objects, kn
         elsewhere.stored_size,
         after.stored_size * 2 < before.stored_size,
     )
+
+
+def documents(name: str, size: int) -> list[bytes]:
+    """600 documents of whole lines, each of *size* bytes at most."""
+    found, pending = [], b""
+    for line in make(name, 700 * size).splitlines(keepends=True):
+        if len(pending) + len(line) > size:
+            found.append(pending)
+            pending = b""
+        pending += line
+    return found[:600]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "plain_min", "helped_min"),
+    [
+        ("json", 1024, 1.85, 4.5),
+        ("json", 4096, 4.0, 6.1),
+        ("nginx-real", 1024, 2.5, 7.6),
+        ("nginx-real", 4096, 5.4, 12.2),
+    ],
+)
+def test_small_documents_shrink_as_the_docs_say(
+    objects: Objects, name: str, size: int, plain_min: float, helped_min: float
+) -> None:
+    """Ratios of all that is stored, frame headers included, of every fifth document; the others were learned from."""
+    found = documents(name, size)
+    judged = found[::5]
+    original, before = sum(map(len, judged)), sum(put(objects, "k", each).stored_size for each in judged)
+    learned = [each for number, each in enumerate(found) if number % 5]
+    objects.dictionaries.install("b", "logs/", train_dictionary(learned, 16 * 1024))
+    after = sum(put(objects, "logs/k", each).stored_size for each in judged)
+    assert (True, True) == (original >= plain_min * before, original >= helped_min * after), (before, after)
 
 
 def test_the_smaller_encoding_is_stored(objects: Objects) -> None:
