@@ -61,7 +61,8 @@ def ensure_running(
             writing = -1
             select.select([reading], [], [], _START_TIMEOUT_S)  # readable when it serves, and when it ended
         except (OSError, subprocess.SubprocessError) as error:
-            raise Unavailable("storaged does not start") from error
+            reason = str(error) if isinstance(error, OSError) else type(error).__name__  # not its long command line
+            raise Unavailable(f"storaged does not start: {reason}") from error
         finally:
             os.close(reading)
             if writing >= 0:

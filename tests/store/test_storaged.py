@@ -169,3 +169,14 @@ def test_it_does_not_start_for_a_process_that_is_gone(tmp_path: Path, parent: su
 def test_only_a_small_part_of_a_crowd_waits_for_the_rest(count: int, recent: list[set[int]], expected: bool) -> None:
     """Nobody who writes alone, or with one or two others, ever waits."""
     assert worth_waiting(count, recent) is expected
+
+
+@pytest.mark.parametrize(("program", "reason"), [("/nowhere/python", "No such file"), ("/bin/false", "CalledProcess")])
+def test_a_committer_that_cannot_be_started_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, reason: str
+) -> None:
+    """The operator reads one line: it has to hold what is the matter."""
+    prepare(tmp_path / "data")
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(Unavailable, match=reason):
+        ensure_running(tmp_path / "data", os.getpid())
