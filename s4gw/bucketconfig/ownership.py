@@ -13,6 +13,8 @@ from typing import Any, Final
 from s4gw.bucketconfig.documents import load_document
 from s4gw.s3.errors import InvalidArgument, MalformedXML
 
+CONFIG: Final = "ownershipControls"
+"""Document of a bucket that says."""
 OWNERSHIPS: Final = frozenset({"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"})
 
 
@@ -38,5 +40,5 @@ def ownership_document(ownership: str) -> dict[str, Any]:
 
 def stored_ownership(configs: Mapping[str, bytes]) -> str:
     """The ownership that a bucket's stored documents say; empty when not configured."""
-    stored = configs.get("ownershipControls")
+    stored = configs.get(CONFIG)
     return parse_ownership(load_document(stored)) if stored else ""

@@ -69,6 +69,7 @@ class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no 
     resumable = False
     _ready = False
     _unfinished = False
+    _none: Any = None
 
     def begin(self, *, resumable: bool) -> None:
         """A request is to be read, or read on; the socket is known to be readable unless a new one is buffered."""
@@ -100,6 +101,12 @@ class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no 
     def unread(self, data: bytes) -> None:
         """As gunicorn's."""
         self.ahead = data + self.ahead
+
+    def no_body(self) -> Any:
+        """The body of a request that has none. PERF: one for all of a connection, unless reading it went wrong."""
+        if self._none is None or self._none.failed:
+            self._none = Body(LengthReader(self, 0))
+        return self._none
 
     def drain(self) -> None:
         """What is left of a body is to be read and dropped, if it comes soon."""
@@ -272,8 +279,10 @@ class Message(Request):  # type: ignore[misc] # gunicorn ships no types
         if "transfer-encoding" in self.fields or (length is not None and not (length.isascii() and length.isdigit())):
             self.headers = [(name.upper(), value) for name, value in self.lower]
             self.set_body_reader()
+        elif length is None:
+            self.body = self.unreader.no_body()
         else:
-            self.body = Body(LengthReader(self.unreader, int(length or 0)))
+            self.body = Body(LengthReader(self.unreader, int(length)))
 
     def should_close(self) -> bool:
         """As gunicorn's."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import falcon
@@ -55,7 +55,7 @@ class Facts(msgspec.Struct):
     """S3 code of the error that was answered."""
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """What an action is done to; an empty key means the bucket."""
 
     bucket: str

@@ -287,7 +287,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
 
         Raises: OSError of the connection, among them BrokenAnswerError.
         """
-        expectation = connection.Expectation(conn.sock) if parsing.expects(req) else None
+        expectation = connection.Expectation(conn.sock) if "expect" in req.fields and parsing.expects(req) else None
         resp = Response(
             conn.sock,
             head=req.method == "HEAD",
@@ -361,7 +361,7 @@ class S4Worker(gthread.ThreadWorker):  # type: ignore[misc] # gunicorn ships no 
         environ["wsgi.url_scheme"] = req.scheme
         environ["REQUEST_METHOD"] = req.method
         environ["RAW_URI"] = req.uri
-        environ["SERVER_PROTOCOL"] = f"HTTP/{req.version[0]}.{req.version[1]}"
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if req.version == (1, 1) else f"HTTP/1.{req.version[1]}"
         return environ
 
     def _refuse(self, conn: Any, error: ParseException) -> None:

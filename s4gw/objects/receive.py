@@ -50,6 +50,9 @@ takes next to nothing saves nothing. At this ratio they cost about 1 %."""
 INLINE_HASH_BYTES: Final = 256 * 1024  # below, a thread switch costs more than the MD5 beside the compressor saves
 
 
+_NO_FRAMES: Final = FrameIndex()
+"""Of bodies that are stored as they are; never added to."""
+
 _Result = TypeVar("_Result")
 
 
@@ -162,7 +165,7 @@ class Squisher:
         raw_allowed: bool,
         dictionary: Dictionary | None,
     ) -> Received:
-        index, statistics = FrameIndex(), Statistics()
+        index, statistics = _NO_FRAMES, Statistics()
         crc32c, framed, needs = 0, False, ""
         with room.view[:size] as view:
             if size:
@@ -180,6 +183,7 @@ class Squisher:
                 framed = not (raw_allowed and frame.codec is CodecId.PASSTHROUGH)
                 stored = _write_frame(writer, frame, framed=framed)
                 if framed:
+                    index = FrameIndex()
                     index.append(size, stored)
                 statistics.count(frame.codec, size, stored)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -86,15 +87,23 @@ class Handle:
 
 def encode_meta(meta: ObjectMeta) -> tuple[bytes, bytes]:
     """Metadata as stored, and the part of it that listings show."""
-    shown = ObjectMeta(
-        owner=meta.owner,
-        storage_class=meta.storage_class,
-        checksums=dict.fromkeys(meta.checksums, ""),
-        checksum_type=meta.checksum_type,
-    )
+    shown = _shown(meta.owner, meta.storage_class, tuple(meta.checksums), meta.checksum_type)
     if meta.lock is not None:  # kept by the store, which enforces it
         meta = msgspec.structs.replace(meta, lock=None)
-    return _ENCODER.encode(meta), _ENCODER.encode(shown)
+    return _ENCODER.encode(meta), shown
+
+
+@lru_cache(maxsize=1024)
+def _shown(owner: str, storage_class: str, checksums: tuple[str, ...], checksum_type: str) -> bytes:
+    """What listings show. PERF: most objects of a bucket show the same."""
+    return _ENCODER.encode(
+        ObjectMeta(
+            owner=owner,
+            storage_class=storage_class,
+            checksums=dict.fromkeys(checksums, ""),
+            checksum_type=checksum_type,
+        )
+    )
 
 
 def encode_document(value: Upload | PartInfo) -> bytes:

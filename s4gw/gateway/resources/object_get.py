@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from s4gw.backends.bodies import Buffer, ObjectChanged
 from s4gw.bucketconfig.object_lock import HOLD_HEADER, MODE_HEADER, UNTIL_HEADER
@@ -155,7 +157,7 @@ def overrides(req: S3Request) -> dict[str, str]:
     return found
 
 
-class _Described(NamedTuple):
+class _Described(msgspec.Struct, frozen=True):
     """Header of an answer, and the half-open range of the original that is its body."""
 
     status: int
@@ -238,12 +240,12 @@ class GetObject(_ReadObject):
 
     def respond(self, req: S3Request, resp: falcon.Response) -> None:
         """Small bodies go out with the header; longer ones stream, decoded ahead by a few frames."""
-        version_id = _version_named(req)
+        version_id = _version_named(req) if req.query else None
         backend = self.backend
-        told = _checksums_wanted(req) and ("range" not in req.header_map or "if-range" in req.header_map)
-        obj = looked_up(req, req.bucket, req.key, version_id) or backend.open_object(
-            req.bucket, req.key, version_id, checksums=told
-        )
+        obj = looked_up(req, req.bucket, req.key, version_id)
+        if obj is None:
+            told = _checksums_wanted(req) and ("range" not in req.header_map or "if-range" in req.header_map)
+            obj = backend.open_object(req.bucket, req.key, version_id, checksums=told)
         for _ in range(CHANGES_MAX):
             look: Callable[..., StoredObject] = backend.head_object
             try:
