@@ -134,8 +134,8 @@ class Backend(Protocol):
         Raises: what `read` raises; reading from it raises the same.
         """
 
-    def read(self, obj: StoredObject, start: int, end: int) -> bytes:
-        """Stored bytes ``[start, end)`` of *obj*; the caller keeps the span to a few MiB.
+    def read(self, obj: StoredObject, start: int, end: int) -> bytes | memoryview:
+        """Stored bytes ``[start, end)`` of *obj*; the caller keeps the span to a few MiB, and they stay as they are.
 
         Raises: InternalError when the bytes are damaged or gone, ObjectChanged; never returns fewer or other bytes.
         """

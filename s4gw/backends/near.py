@@ -20,12 +20,14 @@ class SteppedSpan:
 
     step_bytes = 0
 
-    def __init__(self, read: Callable[[StoredObject, int, int], bytes], obj: StoredObject, start: int) -> None:
+    def __init__(
+        self, read: Callable[[StoredObject, int, int], bytes | memoryview], obj: StoredObject, start: int
+    ) -> None:
         self._read = read
         self._obj = obj
         self._position = start
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | memoryview:
         start = self._position
         self._position += size
         return self._read(self._obj, start, self._position)
@@ -55,10 +57,10 @@ class NearBackend:
 
         def head_object(self, bucket: str, key: str, version_id: str | None = None) -> StoredObject: ...
 
-        def read(self, obj: StoredObject, start: int, end: int) -> bytes: ...
+        def read(self, obj: StoredObject, start: int, end: int) -> bytes | memoryview: ...
 
 
-def read_all(backend: Backend, obj: StoredObject, block_bytes: int) -> Iterator[bytes]:
+def read_all(backend: Backend, obj: StoredObject, block_bytes: int) -> Iterator[bytes | memoryview]:
     """Give the whole stored body of *obj* in blocks of *block_bytes*."""
     for start in range(0, obj.stored_size, block_bytes):
         yield backend.read(obj, start, min(start + block_bytes, obj.stored_size))

@@ -149,4 +149,4 @@ class Dictionaries:
             raise DamagedObject(key, f"dictionary {name} is missing") from error
         if found.delete_marker or not 0 < found.stored_size <= DICTIONARY_BYTES_MAX:
             raise DamagedObject(key, f"dictionary {name} is missing")
-        return self._backend.read(found, 0, found.stored_size)
+        return bytes(self._backend.read(found, 0, found.stored_size))

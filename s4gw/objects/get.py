@@ -45,8 +45,6 @@ from s4gw.objects.layout import LayoutCache
 
 WHOLE_BYTES: Final = 4 * 1024 * 1024
 """A body stored as it is, up to this size, is checked as a whole before its first byte leaves."""
-SPAN_BYTES_MIN: Final = 64 * 1024
-"""Smaller ones are read with fewer calls, for the price of a copy."""
 FRAMES_AHEAD: Final = 3
 AHEAD_BYTES: Final = 16 * 1024 * 1024
 """Decoded bytes that wait; one frame may be more."""
@@ -107,10 +105,7 @@ class Reader:
 
     def _whole(self, obj: StoredObject) -> memoryview:
         """The stored bytes of an object that is small enough."""
-        if obj.stored_size < SPAN_BYTES_MIN:
-            return memoryview(self.backend.read(obj, 0, obj.stored_size))
-        with closing(self.backend.open_span(obj, 0, obj.stored_size)) as span:
-            return memoryview(span.read(obj.stored_size))
+        return memoryview(self.backend.read(obj, 0, obj.stored_size))
 
     def _checked(self, obj: StoredObject, start: int, end: int) -> Buffer:
         """Some of a small stored original, which is read whole, so that its checksum can be checked."""

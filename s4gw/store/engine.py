@@ -30,7 +30,7 @@ from s4gw.store.record import Buffer
 from s4gw.store.recovery import INLINE_BYTES, open_committer, prepare
 from s4gw.store.room import takes
 from s4gw.store.schema import open_reader
-from s4gw.store.span import BodySpan, blocks
+from s4gw.store.span import BodySpan, Known, blocks
 from s4gw.store.staging import TWIN_BODY_BYTES, StagedBody, Twins
 from s4gw.store.volume import AppendFile, Extent, Gather, VolumeReader
 
@@ -234,17 +234,32 @@ class Store:
                 return None
         return self._generations
 
-    def read(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> bytes:
-        """Bytes ``[start, end)`` of a body made of *runs* of extents. Raises: RecordDamaged."""
-        pieces = list(self._blocks(runs, start, end))
-        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+    def read(
+        self, runs: Sequence[tuple[int, int, int]], start: int, end: int, known: Known | None = None
+    ) -> bytes | memoryview:
+        """Bytes ``[start, end)`` of a body made of *runs* of extents, without a copy where one extent holds them.
 
-    def open_span(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> BodySpan:
+        Args:
+            runs: Of the body.
+            start: Of the bytes.
+            end: Of the bytes.
+            known: Of this body alone: what reads remember for later ones.
+
+        Raises: RecordDamaged.
+        """
+        pieces = list(self._blocks(runs, start, end, known))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def open_span(
+        self, runs: Sequence[tuple[int, int, int]], start: int, end: int, known: Known | None = None
+    ) -> BodySpan:
         """The same bytes, to be read in order by one thread."""
-        return BodySpan(self._blocks(runs, start, end))
+        return BodySpan(self._blocks(runs, start, end, known))
 
-    def _blocks(self, runs: Sequence[tuple[int, int, int]], start: int, end: int) -> Iterator[memoryview]:
-        return blocks(self.index.extents, self._reader, runs, start, end) if start < end else iter(())
+    def _blocks(
+        self, runs: Sequence[tuple[int, int, int]], start: int, end: int, known: Known | None
+    ) -> Iterator[memoryview]:
+        return blocks(self.index.extents, self._reader, runs, start, end, known) if start < end else iter(())
 
     # -- life -----------------------------------------------------------------------------------------------------
     def close(self) -> None:
@@ -256,6 +271,7 @@ class Store:
         self._opened.clear()
         self._mine = _ThreadState()
         self._reader.close()
+        self._pins.close()
         if self._held is not None and self._committer is not None:
             self._committer.close()
             self._held.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Final
 
 from s4gw.store.errors import RecordDamaged
@@ -14,17 +14,38 @@ _LOOK_UPS_MAX: Final = 4
 _AHEAD: Final = 16
 """Extents looked up at once."""
 
+_KNOWN_MAX: Final = 2
+"""Extents that are remembered of a body. PERF: most have one, and looking it up is a tenth of a GET of 64 KiB."""
+
 LookUp = Callable[[int, int], list[Extent]]
 """Gives the extents with ids from the first on, as many as are named; fewer when some are gone."""
 
+Known = MutableMapping[int, Extent]
+"""Extents by id, as they lay when they were looked up last."""
 
-def blocks(
-    look_up: LookUp, reader: VolumeReader, runs: Sequence[tuple[int, int, int]], start: int, end: int
+
+def blocks(  # noqa: PLR0913 - one read
+    look_up: LookUp,
+    reader: VolumeReader,
+    runs: Sequence[tuple[int, int, int]],
+    start: int,
+    end: int,
+    known: Known | None = None,
 ) -> Iterator[memoryview]:
     """Bytes ``[start, end)`` of a body made of *runs* of extents (first id, count, size of each), extent by extent.
 
+    Args:
+        look_up: See `LookUp`.
+        reader: Reads them.
+        runs: The body.
+        start: Of the bytes.
+        end: Of the bytes.
+        known: What earlier reads of the same body found, and this one adds to; it may be out of date.
+
     Raises: RecordDamaged.
     """
+    if known is None:
+        known = {}
     at = 0
     for first, count, size in runs:
         if at >= end:
@@ -33,24 +54,38 @@ def blocks(
         stop = min(count, -(-(end - at) // size))
         for number in range(skip, stop, _AHEAD):
             wanted = min(_AHEAD, stop - number)
-            found = look_up(first + number, wanted)
+            found = _found(look_up, known, first + number, wanted)
             if len(found) != wanted:
                 raise RecordDamaged(
                     0, 0, f"extents {first + number} to {first + number + wanted - 1} are not all there"
                 )
             for index, extent in enumerate(found, number):
                 low = at + index * size
-                yield _checked(look_up, reader, first + index, extent, max(start - low, 0), min(end - low, extent.size))
+                since, until = max(start - low, 0), min(end - low, extent.size)
+                yield _checked(look_up, reader, known, first + index, extent, since, until)
         at += count * size
 
 
+def _found(look_up: LookUp, known: Known, first: int, count: int) -> list[Extent]:
+    """As *look_up*, out of *known* where that holds the only one."""
+    if count == 1:
+        extent = known.get(first)
+        if extent is not None:
+            return [extent]
+    found = look_up(first, count)
+    if count == len(found) == 1 and len(known) < _KNOWN_MAX:
+        known[first] = found[0]
+    return found
+
+
 def _checked(  # noqa: PLR0913 - one read
-    look_up: LookUp, reader: VolumeReader, number: int, extent: Extent, start: int, end: int
+    look_up: LookUp, reader: VolumeReader, known: Known, number: int, extent: Extent, start: int, end: int
 ) -> memoryview:
     for _ in range(_LOOK_UPS_MAX):
         try:
             return reader.view(extent, start, end)
         except RecordDamaged:  # moved by compaction between the look-up and the read?
+            known.pop(number, None)
             again = look_up(number, 1)
             if not again or again[0] == extent:
                 raise

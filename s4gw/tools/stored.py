@@ -189,7 +189,7 @@ def _open_object(data_dir: Path, bucket: str, key: str, version_id: str | None) 
 
         def read(start: int, end: int) -> bytes:
             try:
-                return backend.read(found, start, end)
+                return bytes(backend.read(found, start, end))
             except S3Error as error:
                 raise CodecError(f"stored bytes {start} to {end}: {error.__cause__ or error.text}") from error
 

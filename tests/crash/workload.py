@@ -242,7 +242,7 @@ def state_of(data_dir: Path) -> State | None:
             body = None
             if not row.flags & FLAG_MARKER:
                 packed, inline = store.index.body(row.seq)
-                body = store.read(unpack_runs(packed), 0, row.stored_size)
+                body = bytes(store.read(unpack_runs(packed), 0, row.stored_size))
                 assert inline in (None, body), "the index has other bytes than the volume"
             key = row.key.decode()
             found[key] = (*found.get(key, ()), body)

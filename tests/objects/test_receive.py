@@ -77,7 +77,7 @@ def receive(backend: EmbeddedBackend, squisher: Squisher, source: BytesSource) -
     writer = backend.open_writer(BUCKET, "k", ObjectMeta(owner="o"))
     received = squisher.receive(source, writer, DigestPlan(), raw_allowed=True)
     obj = backend.put_object(BUCKET, "k", writer, size=received.size, etag="e", meta=ObjectMeta(owner="o"))
-    return received, backend.read(obj, 0, obj.stored_size)
+    return received, bytes(backend.read(obj, 0, obj.stored_size))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -94,7 +94,7 @@ def get(store: Store, key: str, *, bucket: str = BUCKET) -> bytes:
     row = store.index.current(bucket, key.encode())
     if row.inline is not None:
         return row.inline
-    return store.read(unpack_runs(row.extents or b""), 0, row.stored_size)
+    return bytes(store.read(unpack_runs(row.extents or b""), 0, row.stored_size))
 
 
 def keys(store: Store, bucket: str = BUCKET) -> list[str]:

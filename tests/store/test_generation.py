@@ -103,7 +103,7 @@ def facts(backend: EmbeddedBackend, key: str) -> tuple[str, dict[str, str], byte
         obj = backend.head_object("bucket", key)
     except NoSuchKey:
         return None
-    return obj.etag, obj.meta.tags, backend.read(obj, 0, obj.stored_size)
+    return obj.etag, obj.meta.tags, bytes(backend.read(obj, 0, obj.stored_size))
 
 
 def test_a_remembered_bucket_is_never_older_than_the_last_answer(tmp_path: Path) -> None:

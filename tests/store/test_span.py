@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from s4gw.store import RecordDamaged, Store, unpack_runs
-from s4gw.store.layout import RecordKind
+from s4gw.store.layout import RecordKind, volume_path
 from s4gw.store.span import BodySpan, blocks
 from s4gw.store.volume import AppendFile, Extent, VolumeReader, create_volume
 
@@ -79,3 +79,30 @@ def test_an_extent_that_was_moved_is_looked_up_again(tmp_path: Path) -> None:
     extents[1] = gone
     with pytest.raises(RecordDamaged):
         list(blocks(look_up, reader, [(5, 3, 100_000)], 150_000, 160_000))
+
+
+def test_what_a_read_remembers_is_forgotten_when_the_extent_has_moved(tmp_path: Path) -> None:
+    """Later reads do without the look-up, until the place is empty; the one after that remembers the new place."""
+    (tmp_path / "volumes").mkdir()
+    create_volume(tmp_path, 1, 0)
+    file, reader = AppendFile(tmp_path, 1), VolumeReader(tmp_path)
+    old, new = (file.append(RecordKind.DATA, (b"a" * 100_000,)) for _ in range(2))
+    place, known = [old], dict[int, Extent]()
+    looks: list[int] = []
+
+    def look_up(first: int, count: int) -> list[Extent]:
+        looks.extend([first] * count)
+        return place
+
+    def read() -> bytes:
+        return b"".join(blocks(look_up, reader, [(5, 1, 100_000)], 10, 100_000, known))
+
+    assert [b"a" * 99_990] * 2 == [read(), read()]
+    assert [5] == looks
+    place[0] = new
+    with volume_path(tmp_path, 1).open("r+b") as volume:
+        volume.seek(old.offset)
+        volume.write(bytes(20))
+    assert [b"a" * 99_990] * 3 == [read(), read(), read()]
+    assert [5] * 3 == looks
+    assert {5: new} == known

@@ -81,7 +81,7 @@ class EmbeddedObjects(EmbeddedBase):
         with translated():
             return EmbeddedSpan(handle.open_span(self._store, start, end))
 
-    def read(self, obj: StoredObject, start: int, end: int) -> bytes:
+    def read(self, obj: StoredObject, start: int, end: int) -> bytes | memoryview:
         handle = _handle(obj, start, end)
         try:  # PERF: a ``with`` costs three calls
             data = handle.read(self._store, start, end)

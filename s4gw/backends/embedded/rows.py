@@ -24,6 +24,7 @@ from s4gw.store import (
     BodySpan,
     BucketRecord,
     CompletedRecord,
+    Extent,
     IndexReader,
     ListedVersion,
     Lock,
@@ -50,7 +51,7 @@ _CONFIGS: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 class Handle:
     """How to read a body: its version's sequence and, unless it comes from a write or a listing, where it lies."""
 
-    __slots__ = ("inline", "packed", "runs", "seq")
+    __slots__ = ("inline", "known", "packed", "runs", "seq")
 
     def __init__(self, seq: int, packed: bytes | None = None, inline: bytes | None = None) -> None:
         self.seq = seq
@@ -60,21 +61,23 @@ class Handle:
         """The whole body, when the index holds it."""
         self.runs: list[tuple[int, int, int]] | None = None
         """Unpacked runs, from the first read on."""
+        self.known: dict[int, Extent] = {}
+        """Extents that reads have looked up."""
 
-    def read(self, store: Store, start: int, end: int) -> bytes:
+    def read(self, store: Store, start: int, end: int) -> bytes | memoryview:
         """Bytes ``[start, end)``. Raises: StoreError."""
         known = self.inline
         if known is not None:
             return known[start:end]
         runs = self._located(store)
-        return self.inline[start:end] if self.inline is not None else store.read(runs, start, end)
+        return self.inline[start:end] if self.inline is not None else store.read(runs, start, end, self.known)
 
     def open_span(self, store: Store, start: int, end: int) -> BodySpan:
         """The same bytes, to be read in order. Raises: StoreError."""
         runs = self._located(store)
         if self.inline is not None:
             return BodySpan(iter((memoryview(self.inline)[start:end],)))
-        return store.open_span(runs, start, end)
+        return store.open_span(runs, start, end, self.known)
 
     def _located(self, store: Store) -> list[tuple[int, int, int]]:
         """Runs of extents, none where the body is in the index. Raises: StoreError."""
