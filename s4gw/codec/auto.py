@@ -35,6 +35,7 @@ _RECORD_PERCENT: Final = 97
 _SEGMENTS_PERCENT: Final = 97  # winners of single samples must beat the best for all by 3 %
 _NEAR_PERCENT: Final = 125
 _NEARER_PERCENT: Final = 112
+_SAME_PERCENT: Final = 105
 _CLEARLY_PERCENT: Final = 85
 _TIE_PERCENT: Final = 102
 _LEVELS: Final = (1, 3)
@@ -44,6 +45,7 @@ _UNEVEN: Final = 3  # one sample takes so many times what another takes: several
 _NOTHING: Final = 128  # bytes; what samples of nearly nothing take says little
 _ROOM: Final = 4  # times the sample that tells levels apart
 _GLANCE_BYTES: Final = 2048
+_GLANCE_WIDTH: Final = 8  # numbers of 2 and 4 bytes show in planes of 8 as well
 _GLANCE_PERCENT: Final = 95
 
 ZSTD: Final = Choice(CodecId.ZSTD_CASCADE, 1)
@@ -66,8 +68,6 @@ CANDIDATES: Final = (
 """What is estimated for everything that is not text."""
 FLOATS: Final = {Choice(CodecId.PCO, 0, Column(kind)): kind for kind in (PcoType.F64, PcoType.F32)}
 """The same where samples look like it: decimal floats look like noise to everything else."""
-
-_GLANCES: Final = (ZSTD, _typed(TypedFilter.PLANES, 8))
 
 # what decodes slower must be smaller by this much to be chosen, in percent of its size
 _WEIGHTS: Final[Mapping[TypedFilter, int]] = {
@@ -111,20 +111,22 @@ class AutoDispatcher:
             return 0  # chooses for itself
         view = memoryview(frame).cast("B")
         middle = len(view) // 2 // _ALIGNMENT * _ALIGNMENT
-        pieces = [view[middle : middle + _GLANCE_BYTES]]
-        size = max(1, sum(map(len, pieces)))
-        if isinstance(choice.parameters, Column):  # pcodec takes too long on a few numbers; their planes tell as well
-            choice = _typed(TypedFilter.PLANES, pco.TYPES[choice.parameters.kind].itemsize)
-        if isinstance(choice.parameters, Filter):
-            return _total(choice, view, pieces) * 1000 // size
-        if estimate.is_text(pieces):
+        piece = view[middle : middle + _GLANCE_BYTES]
+        wanted = choice.parameters
+        if isinstance(wanted, Filter):
+            differences = wanted.kind is not TypedFilter.PLANES
+            left = estimate.planes_size(piece, wanted.width, differences=differences)
+            return left * 1000 // max(1, len(piece))
+        if isinstance(wanted, Column):  # pcodec takes too long on a few numbers; their planes tell as well
+            return estimate.planes_size(piece, pco.TYPES[wanted.kind].itemsize) * 1000 // max(1, len(piece))
+        if estimate.is_text([piece]):
             return 0
-        plain = size if choice.codec is CodecId.PASSTHROUGH else _total(ZSTD, view, pieces)
-        others = _GLANCES if choice.codec is CodecId.PASSTHROUGH else _GLANCES[1:]
-        numbers = estimate.holds_floats(pieces[0], PcoType.F64) or any(
-            _total(each, view, pieces) * 100 < plain * _GLANCE_PERCENT for each in others
-        )
-        return 1000 if numbers else 500
+        if estimate.looks_like_floats(piece):
+            return 1000
+        plain = estimate.size_of(ZSTD, piece)
+        planes = estimate.planes_size(piece, _GLANCE_WIDTH)
+        nothing = choice.codec is CodecId.PASSTHROUGH and plain * 100 < len(piece) * _GLANCE_PERCENT
+        return 1000 if nothing or planes * 100 < plain * _GLANCE_PERCENT else 500
 
     def hinted(self, hint: str) -> Dispatcher:
         return AutoDispatcher(self._levels, hint)
@@ -203,27 +205,28 @@ def survey(view: memoryview, hinted: Sequence[Choice] = ()) -> Choice:
 
 
 def _costs(view: memoryview, pieces: Sequence[memoryview], plain: Sequence[int]) -> dict[Choice, list[int]]:
-    """Estimate the candidates for each piece, those that two pieces rule out only where a piece is of another kind."""
-    order = [*pieces[::2], *pieces[1::2]]  # far apart first
+    """Estimate all candidates for one piece, and for others those near its best, or all where they are of another kind.
+
+    Sizes are in the order of the pieces but that those far apart come first.
+    """
+    order, plain = [*pieces[::2], *pieces[1::2]], [*plain[::2], *plain[1::2]]
     floats = [choice for choice, kind in FLOATS.items() if any(estimate.holds_floats(piece, kind) for piece in order)]
-    zstd_costs = [min(len(piece), size) for piece, size in zip(order, [*plain[::2], *plain[1::2]], strict=True)]
-    others = [choice for choice in (*CANDIDATES, *floats) if choice is not ZSTD]
-    costs = {ZSTD: zstd_costs[:2]} | {choice: [_cost(choice, piece, view) for piece in order[:2]] for choice in others}
     record = _record(view, pieces)
-    if record is not None:
-        costs[record] = [_cost(record, piece, view) for piece in order[:2]]
-    best = [min(each[place] for each in costs.values()) for place in range(len(order[:2]))]
-    near = {
-        choice
-        for choice, each in costs.items()
-        if any(cost * 100 <= least * _NEARER_PERCENT for cost, least in zip(each, best, strict=True))
-    }
-    for piece, zstd_cost in zip(order[2:], zstd_costs[2:], strict=True):
-        found = {ZSTD: zstd_cost} | {choice: _cost(choice, piece, view) for choice in near if choice is not ZSTD}
+    candidates = [*CANDIDATES, *floats, *([] if record is None else [record])]
+    costs: dict[Choice, list[int]] = {choice: [] for choice in candidates}
+    of_a_kind = max(plain) * 100 <= min(plain) * _SAME_PERCENT
+    near, bests = set(candidates), list[int]()
+    for place, piece in enumerate(order):
+        found = {ZSTD: min(len(piece), plain[place])}
+        found |= {choice: _cost(choice, piece, view) for choice in near if choice is not ZSTD}
         least = min(found.values())
-        if not any(each * 100 <= least * _NEAR_PERCENT and least * 100 <= each * _NEAR_PERCENT for each in best):
-            near = set(costs)
-            found |= {choice: _cost(choice, piece, view) for choice in costs if choice not in found}
+        alike = any(each * 100 <= least * _NEAR_PERCENT and least * 100 <= each * _NEAR_PERCENT for each in bests)
+        if not alike or (place == 1 and not of_a_kind):  # columns may be as small and have nothing in common
+            found |= {choice: _cost(choice, piece, view) for choice in candidates if choice not in found}
+            least = min(found.values())
+            bests.append(least)
+            nearer = {choice for choice, cost in found.items() if cost * 100 <= least * _NEARER_PERCENT}
+            near = nearer if place == 0 else near | nearer if place == 1 else set(candidates)
         for choice, each in costs.items():
             # never the winner of this piece: it was far from it where it was measured
             each.append(found.get(choice, max(len(piece), least)))

@@ -39,15 +39,22 @@ def filter_of(pieces: Sequence[memoryview], plain: Sequence[int]) -> Choice | No
     for width in _WIDTHS:  # elements are also pairs of elements, so the narrower first
         values = rows.view(transform.UNSIGNED[width])
         steps = values[:, 1:] - values[:, :-1]
-        rest = steps - steps.dtype.type(transform.base_of(steps.ravel()))
+        base = transform.base_of(steps.ravel())
+        rest = steps - steps.dtype.type(base)
         bits = np.log2(rest.astype(np.float32) + 1).mean(axis=1) + _SLACK_BITS
         left = bits / (8 * width) * size
         if (left < plain).all() and left.sum() < _CLEARLY * sum(plain):
-            folded = transform.zigzag(np.ascontiguousarray(steps[:, :_COUNTED]).ravel())
-            packed = np.ascontiguousarray(rest[:, :_COUNTED]).ravel()
-            kind = TypedFilter.PACK if _entropy(packed) <= _entropy(folded) else TypedFilter.DELTA_PLANES
+            ascending = base < 1 << 8 * width - 1  # nearly all of them
+            kind = TypedFilter.PACK if ascending else _kind(steps, rest)
             return Choice(CodecId.TYPED, 1, Filter(kind, width))
     return None
+
+
+def _kind(steps: Elements, rest: Elements) -> TypedFilter:
+    """PACK, unless zigzag suits steps of either sign better."""
+    folded = transform.zigzag(np.ascontiguousarray(steps[:, :_COUNTED]).ravel())
+    packed = np.ascontiguousarray(rest[:, :_COUNTED]).ravel()
+    return TypedFilter.PACK if _entropy(packed) <= _entropy(folded) else TypedFilter.DELTA_PLANES
 
 
 def _entropy(values: Elements) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from s4gw.codec import AutoDispatcher, Choice, CodecId, Column, Filter, encode_frame, estimate
+from s4gw.codec import AutoDispatcher, Choice, CodecId, Column, Filter, encode_frame, estimate, selection
 from s4gw.codec.auto import AUTO_BYTES_MIN
 from s4gw.codec.dispatch import spread
 from s4gw.codec.layout import PcoType, TypedFilter
@@ -172,3 +172,36 @@ def test_encrypted_and_compressed_bytes_are_noise() -> None:
     encrypted = random.Random(1).randbytes(MIB)
     compressed = zlib.compress(random.Random(2).randbytes(MIB).hex().encode(), 9)
     assert [True, True] == [is_noise(data) for data in (encrypted, compressed)]
+
+
+def test_glances_tell_kinds_apart() -> None:
+    """A glance gives about the same for more of what was chosen for, and another number for most other kinds."""
+    kinds = {
+        "text": LINES * 4,
+        "noise": RNG.bytes(MIB),
+        "ids": integers("<u4", 1, 200, sums=True),
+        "times": integers("<i8", 10**9, 10**9 + 256, sums=True),
+        "prices": (np.round(RNG.normal(50, 9, MIB // 8), 2)).tobytes(),
+    }
+    choices = {name: chosen(data) for name, data in kinds.items()}
+    seen = {
+        (made, given): [CHOICE.glance(choice, memoryview(data)[start:]) for start in (0, 4096 * 21)]
+        for made, choice in choices.items()
+        for given, data in kinds.items()
+    }
+
+    def differ(now: int, before: int) -> bool:  # as `s4gw.codec.selection` has it
+        return abs(now - before) * 100 > before * selection.GLANCE_PERCENT + 100 * selection.GLANCE_SLACK
+
+    assert not [pair for pair, (first, second) in seen.items() if differ(second, first)]
+    unseen = {pair for pair, glances in seen.items() if not differ(glances[0], seen[pair[0], pair[0]][0])}
+    assert {(name, name) for name in kinds} <= unseen
+    shown_by_the_ratio = {("prices", "noise"), ("prices", "ids"), ("prices", "times"), ("times", "text")}
+    assert unseen - {(name, name) for name in kinds} <= shown_by_the_ratio
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 9, 2049])
+def test_glances_at_little(size: int) -> None:
+    """The last frame of a body may be shorter than what is looked at, and than an element."""
+    choices = {chosen(data) for data in (LINES * 4, records(), waves(), integers("<u4", 1, 200, sums=True))}
+    assert all(0 <= CHOICE.glance(choice, bytes(size)) <= 1000 for choice in choices)

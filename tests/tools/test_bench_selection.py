@@ -14,10 +14,10 @@ def test_a_study_of_three_sets(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "selection", "--sets", "postings-honest,noise,csv", *sizes]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split(" | ")[0]: line.rstrip(" |").split(" | ") for line in lines if line.startswith("| ")}
-    assert rows["| postings-honest"][3:] == ["1.000", "typed pack u32"]
-    assert rows["| noise"][3:] == ["1.000", "passthrough"]
-    assert float(rows["| csv"][3]) <= 1.02
-    assert any(line.startswith("Cold: ") for line in lines)
+    assert rows["| postings-honest"][4:] == ["0", "1.000", "typed pack u32"]
+    assert rows["| noise"][4:] == ["0", "1.000", "passthrough"]
+    assert float(rows["| csv"][5]) <= 1.02
+    assert any(line.startswith("A cold choice: ") for line in lines)
 
 
 def test_unknown_sets_are_misuse(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,5 +28,6 @@ def test_unknown_sets_are_misuse(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_segments_may_beat_every_single_codec() -> None:
     """The size beside the best single codec is then below one."""
-    study = bench_selection.Study(name="x", choice="segments", cold_ms=1, trusted_ms=1, chosen_size=90, best_size=100)
+    times = {"cold_ms": 1.0, "trusted_ms": 1.0, "whole_ms": 1.0}
+    study = bench_selection.Study(name="x", choice="segments", again=0, chosen_size=90, best_size=100, **times)
     assert (0.9, True) == (study.share, "mixed" in SETS)
