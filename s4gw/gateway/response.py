@@ -120,6 +120,10 @@ class Response:
         size = len(data)
         if self._no_body or not size:
             return
+        if size == self.length and not self.headers_sent:  # PERF: nearly always it is all of it
+            self._sent = size
+            connection.send(self._sock, (self._header(), data))
+            return
         if self.length is not None:
             size = min(size, self.length - self._sent)
             if size < len(data):
@@ -138,6 +142,8 @@ class Response:
 
     def close(self) -> None:
         """End the answer. Raises: OSError."""
+        if self.headers_sent and self._sent == self.length:
+            return
         pieces: list[Piece] = []
         if not self.headers_sent:
             pieces.append(self._header())

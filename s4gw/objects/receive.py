@@ -50,6 +50,7 @@ takes next to nothing saves nothing. At this ratio they cost about 1 %."""
 INLINE_HASH_BYTES: Final = 256 * 1024  # below, a thread switch costs more than the MD5 beside the compressor saves
 
 
+_NOBODY: Final = nullcontext()
 _NO_FRAMES: Final = FrameIndex()
 """Of bodies that are stored as they are; never added to."""
 
@@ -144,7 +145,7 @@ class Squisher:
             size = source.readinto(room.view[:wanted])
             goes_on = size == wanted and source.length != size
             if not goes_on:
-                with self.crowd if size >= INLINE_HASH_BYTES else nullcontext():
+                with self.crowd if size >= INLINE_HASH_BYTES else _NOBODY:
                     return self._receive_one(
                         source, writer, plan, room, size, raw_allowed=raw_allowed, dictionary=dictionary
                     )

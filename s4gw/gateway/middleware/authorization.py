@@ -79,7 +79,8 @@ class Authorization:
         self._services = services
 
     def process_resource(self, req: S3Request, _resp: falcon.Response, resource: object, _params: object) -> None:
-        said = resource.told(req) if hasattr(resource, "told") else None  # a document, as if it were headers
+        told = getattr(resource, "told", None)
+        said = None if told is None else told(req)  # a document, as if it were headers
         version_id = req.query.get("versionId") or None
         self._services.authorizer.authorize(req, req.operation.name, req.bucket, req.key, version_id, headers=said)
 

@@ -37,10 +37,13 @@ def written_headers(req: S3Request, written: Written) -> dict[str, str]:
     for name, value in meta.checksums.items():
         found[f"x-amz-checksum-{name.lower()}"] = value
         found["x-amz-checksum-type"] = meta.checksum_type
-    found.update(expiration.headers(req, written.object))
+    info = req.bucket_info
+    if info is not None and expiration.CONFIG in info.configs:
+        found.update(expiration.headers(req, written.object))
     if versions_are_told(req):
         found["x-amz-version-id"] = written.object.version_id
-    found.update(meta.forwarded)
+    if meta.forwarded:
+        found.update(meta.forwarded)
     return found
 
 
