@@ -7,6 +7,9 @@ first and uses no slot before it is welcomed, since the GPU worker may still be 
 that ends keeps its lane as long as it holds a slot.
 
 Sending never waits. Every job that was sent comes to an end: done, or failed for a reason.
+
+Answers are taken by whoever waits for one (see `attention`), by those who find no slot, and every `POLL_S` by a thread
+of the channel, which also ends what is not answered.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ import os
 import select
 import threading
 import time
-from abc import ABC, abstractmethod
 from typing import Final
 
 import msgspec
 
 from s4gw.checksum import crc32c
+from s4gw.gpu.attention import Attention
+from s4gw.gpu.job import Job, Slot
 from s4gw.gpu.protocol import Answer, Operation, ProtocolError, Request, State, Status
 from s4gw.gpu.ring import Claim, Link
 from s4gw.observability import get_logger
@@ -30,70 +34,12 @@ GREETING_S: Final = 1.0
 """How often an unanswered greeting, or the claim of a lane when all are taken, is tried again."""
 UNRESERVED_PART: Final = 4
 """One in so many slots of a lane is left to chunks that are there: see `Channel.reserve`."""
+WELCOME_S: Final = 0.01
+"""How often an answer to the greeting is looked for."""
 POLL_S: Final = 0.1
 """How soon deadlines and the death of the GPU worker are noticed."""
 
-_REASONS: Final = {
-    Status.FAILED: "failed",
-    Status.OUT_OF_MEMORY: "out_of_memory",
-    Status.CORRUPT: "corrupt",
-}
-
-
-class Slot:
-    """Memory of the ring to receive a chunk into, held until it is given back.
-
-    Attributes:
-        view: Writable; nobody uses it after `give_back`.
-        number: Of the slot in this process's lane.
-    """
-
-    __slots__ = ("_channel", "number", "view")
-
-    def __init__(self, channel: Channel, number: int, view: memoryview) -> None:
-        self._channel = channel
-        self.number = number
-        self.view = view
-
-    def give_back(self) -> None:
-        """Nobody of this process needs the chunk any more; once only."""
-        self._channel.release(self.number)
-
-
-class Job(ABC):
-    """One chunk and what is to become of it.
-
-    Attributes:
-        data: The chunk; stays as it is until the job ends.
-        slot: Where it lies, if in the ring already; held until the job has ended.
-        operation: What to do with it.
-        codec: Codec id to ask for.
-        level: Of the codec.
-        parameters: Of the codec.
-        original_size: Decode: bytes of the original.
-        crc32c: Of the chunk.
-    """
-
-    data: memoryview
-    slot: Slot | None = None
-    operation: Operation
-    codec: int
-    level: int = 0
-    parameters: bytes = b""
-    original_size: int = 0
-    crc32c: int = 0
-
-    @abstractmethod
-    def done(self, payload: bytes, number: int) -> None:
-        """The GPU worker's result, as it put it into the slot; *number* counts the results of this GPU worker."""
-
-    @abstractmethod
-    def incompressible(self) -> None:
-        """A result would not be smaller than the chunk."""
-
-    @abstractmethod
-    def failed(self, reason: str) -> None:
-        """There is no result."""
+_REASONS: Final = {Status.FAILED: "failed", Status.OUT_OF_MEMORY: "out_of_memory", Status.CORRUPT: "corrupt"}
 
 
 class _Sent(msgspec.Struct):
@@ -132,11 +78,14 @@ class Channel:
         self._generation = 0  # of the GPU worker that has welcomed us; 0: none has
         self._able: dict[Operation, frozenset[int]] = {}
         self._results = 0
+        self._attention = Attention(self._receive, POLL_S)
+        self._poll = select.poll()  # over the answers; of the one who leads
         self._greeted = 0  # generation that was greeted last, and when
         self._greeted_s = 0.0
         self._closed = self._left = False
+        self._dozing = False  # the thread waits to be woken
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._listen, name="gpu-answers", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="gpu-answers", daemon=True)
         self._thread.start()
 
     @property
@@ -162,11 +111,14 @@ class Channel:
         Returns: None when nobody serves, or when few slots are left: clients that send slowly must not keep those from
             the GPU worker that have their chunks together.
         """
+        unreserved = self.ring.slots // UNRESERVED_PART
+        if len(self._free) <= unreserved and self._sent:
+            self._attention.glance()
         with self._lock:
             if not self._usable():
                 self._greet()
                 return None
-            if len(self._free) <= self.ring.slots // UNRESERVED_PART:
+            if len(self._free) <= unreserved:
                 return None
             number = self._free.pop()
             self._held.add(number)
@@ -187,26 +139,42 @@ class Channel:
         Returns: None when it has it; else why not, and the job is as if never sent: the state of the engine,
             "greeting", "unable" (it does not have the codec), "ring_full", "worker_lost".
         """
-        with self._lock:
-            if not self._usable():
+        if not self._usable():
+            with self._lock:
                 self._greet()
-                state = self.ring.state
-                return "greeting" if state is State.READY else state.name.lower()
-            if job.codec not in self._able[job.operation]:
-                return "unable"
-            if job.slot is None and not self._free:
-                return "ring_full"
-            lane, generation = self._lane(), self._generation
-            slot = self._free.pop() if job.slot is None else job.slot.number
-            self._held.add(slot)
-            self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-            sequence = self._sequence
-        size = job.data.nbytes
-        if job.slot is None:
-            self.ring.slot(lane, slot)[:size] = job.data  # PERF: outside the lock
+            return self._refusal(job) or "greeting"
         job.crc32c = crc32c(job.data)
+        if job.slot is not None:
+            with self._lock:
+                return self._refusal(job) or self._lend(job, job.slot.number)
+        if not self._free and self._sent:
+            self._attention.glance()
+        with self._lock:
+            refused = self._refusal(job) or (None if self._free else "ring_full")
+            if refused is not None:
+                return refused
+            slot, generation = self._free.pop(), self._generation
+            self._held.add(slot)
+        self.ring.slot(self._lane(), slot)[: job.data.nbytes] = job.data  # PERF: outside the lock
+        with self._lock:
+            refused = self._lend(job, slot) if self._generation == generation else "worker_lost"
+        self.release(slot)
+        return refused
+
+    def _refusal(self, job: Job) -> str | None:
+        """Why the GPU worker is not to be asked, if it is not."""
+        if not self._usable():
+            state = self.ring.state
+            return "greeting" if state is State.READY else state.name.lower()
+        return None if job.codec in self._able[job.operation] else "unable"
+
+    def _lend(self, job: Job, slot: int) -> str | None:
+        """Send the request for a slot that is filled; under the lock. Returns: why not, if it cannot be."""
+        if self._closed:
+            return "worker_lost"
+        sequence = self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         request = Request(
-            generation=generation,
+            generation=self._generation,
             epoch=self._epoch,
             sequence=sequence,
             operation=job.operation,
@@ -214,26 +182,19 @@ class Channel:
             codec=job.codec,
             level=job.level,
             parameters=job.parameters,
-            size=size,
+            size=job.data.nbytes,
             crc32c=job.crc32c,
             original_size=job.original_size,
         )
-        refused = self._lend(sequence, _Sent(job, slot, generation, time.monotonic() + self._deadline_s), request)
-        if job.slot is None:
-            self.release(slot)
-        return refused
-
-    def _lend(self, sequence: int, sent: _Sent, request: Request) -> str | None:
-        """Send the request for a slot that is filled. Returns: why not, if it cannot be."""
-        with self._lock:
-            if self._closed or self._generation != sent.generation:
-                return "worker_lost"
-            if not self._link.requests[self._lane()].offer(request.pack()):
-                return "ring_full"
-            self._lent.add(sent.slot)
-            self._sent[sequence] = sent
-            if len(self._sent) == 1:
-                os.eventfd_write(self._wake, 1)  # deadlines count from now on
+        # Before it is sent: the answer may be taken before this thread goes on.
+        self._sent[sequence] = _Sent(job, slot, self._generation, time.monotonic() + self._deadline_s)
+        self._lent.add(slot)
+        if not self._link.requests[self._lane()].offer(request.pack()):
+            del self._sent[sequence]
+            self._lent.discard(slot)
+            return "ring_full"
+        if self._dozing:
+            os.eventfd_write(self._wake, 1)  # deadlines count from now on
         return None
 
     def _leave(self) -> None:
@@ -243,9 +204,8 @@ class Channel:
             self._claim.give_back()
 
     def _usable(self) -> bool:
-        """The one that welcomed us is still there and sound; under the lock."""
-        ring, generation = self.ring, self._generation
-        return generation != 0 and ring.generation == generation and ring.state is State.READY and not self._closed
+        """The one that welcomed us is still there and sound."""
+        return self._generation != 0 and self.ring.serving == self._generation and not self._closed
 
     def _lane(self) -> int:
         assert self._claim is not None
@@ -267,36 +227,54 @@ class Channel:
         self._link.requests[self._claim.lane].offer(hello.pack())
         os.eventfd_write(self._wake, 1)
 
-    # -- answers, in a thread of their own -------------------------------------------------------------------------
-    def _listen(self) -> None:
-        """Take answers, and notice what does not come."""
+    # -- answers ---------------------------------------------------------------------------------------------------
+    def attend(self, job: Job) -> None:
+        """Wait for the answer to *job*, which was sent, or for its deadline; see `attention`."""
+        self._attention.attend(job)
+
+    def glance(self) -> None:
+        """Take the answers that have come, if nobody does."""
+        self._attention.glance()
+
+    def _receive(self, wait_s: float) -> None:
+        """Take what has come, or comes in time; one thread at a time."""
+        claim = self._claim
+        if claim is None:
+            return
+        if wait_s:
+            self._poll.register(self._link.answers[claim.lane], select.POLLIN)
+            self._poll.poll(wait_s * 1000)
+        for message in self._link.answers[claim.lane].drain():
+            self._take(message)
+
+    def _watch(self) -> None:
+        """Take answers that nobody waits for, greetings among them, and notice what does not come."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        listening, look_s = False, 0.0
+        before = -1
         try:
             while True:
                 with self._lock:
                     if self._closed:
                         return
-                    busy = bool(self._sent)
-                    claim = self._claim
-                if claim is not None and not listening:
-                    poll.register(self._link.answers[claim.lane], select.POLLIN)
-                    listening = True
-                for descriptor, _ in poll.poll(POLL_S * 1000 if busy else None):
-                    if descriptor == self._wake:
-                        os.eventfd_read(self._wake)
-                    elif claim is not None:
-                        for message in self._link.answers[claim.lane].drain():
-                            self._take(message)
-                now = time.monotonic()
-                if now >= look_s or not self._sent:
-                    look_s = now + POLL_S
-                    self._expire()
+                    greeting = self._greeting()
+                    self._dozing = not (greeting or self._sent or before != self._sequence)
+                    wait_s = None if self._dozing else WELCOME_S if greeting else POLL_S
+                    before = self._sequence
+                if poll.poll(None if wait_s is None else wait_s * 1000):
+                    os.eventfd_read(self._wake)
+                self._attention.glance()
+                self._expire()
         finally:
             with self._lock:
                 self._closed = True
             self._expire()
+
+    def _greeting(self) -> bool:
+        """A welcome may come; under the lock."""
+        ring = self.ring
+        claimed = self._claim is not None
+        return claimed and self._greeted == ring.generation != self._generation and ring.state is State.READY
 
     def _take(self, message: bytes) -> None:
         """Act on one answer."""
@@ -310,31 +288,38 @@ class Channel:
         if answer.status is Status.WELCOME:
             self._welcomed(answer.generation)
             return
-        with self._lock:
-            sent = self._sent.get(answer.sequence)
-            if sent is None or sent.generation != answer.generation:
-                return
-            del self._sent[answer.sequence]
-            number = self._results = self._results + 1
+        sent = self._sent.get(answer.sequence)
+        if sent is None or sent.generation != answer.generation:
+            return
         payload = b""
         if answer.status is Status.DONE and not sent.expired:
             payload = bytes(self.ring.result(self._lane(), sent.slot)[: answer.size])
         with self._lock:
+            if self._sent.pop(answer.sequence, None) is None:
+                return  # given up meanwhile
+            number = self._results = self._results + 1
             if sent.generation == self._generation:
                 self._lent.discard(sent.slot)
                 if sent.slot not in self._held:
                     self._free.append(sent.slot)
         if sent.expired:
             return
+        try:
+            self._finish(sent.job, answer, payload, number)
+        finally:
+            self._attention.answered(sent.job)
+
+    def _finish(self, job: Job, answer: Answer, payload: bytes, number: int) -> None:
+        """Tell the job what became of it."""
         if answer.status is Status.INCOMPRESSIBLE:
-            sent.job.incompressible()
+            job.incompressible()
         elif answer.status is not Status.DONE:
-            sent.job.failed(_REASONS[answer.status])
+            job.failed(_REASONS[answer.status])
         elif crc32c(payload) != answer.crc32c or not payload:
             self.distrust("result and checksum disagree")
-            sent.job.failed("mismatch")
+            job.failed("mismatch")
         else:
-            sent.job.done(payload, number)
+            job.done(payload, number)
 
     def distrust(self, reason: str) -> None:
         """The engine gave wrong bytes: nobody uses it any more."""
@@ -369,3 +354,4 @@ class Channel:
             self._metrics.in_flight.set(len(self._sent))
         for job, reason in late:
             job.failed(reason)
+            self._attention.answered(job)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
-from typing import Final
+from typing import Final, TypeVar
 
 from s4gw.checksum import Buffer, crc32c
 from s4gw.codec import (
@@ -33,7 +33,8 @@ from s4gw.codec import (
     finish_cascade,
     parse_container,
 )
-from s4gw.gpu.channel import Channel, Job, Slot
+from s4gw.gpu.channel import Channel
+from s4gw.gpu.job import Job, Slot
 from s4gw.gpu.protocol import CHUNK_BYTES_MAX, SLOT_BYTES, Operation, pack_choice
 from s4gw.gpu.ring import Link
 from s4gw.observability.gpu_metrics import GpuMetrics
@@ -50,6 +51,9 @@ CONTAINERS: Final = frozenset({CodecId.NVCOMP_BITCOMP, CodecId.NVCOMP_GDEFLATE})
 """Codecs that are written when they are asked for by name, and that no CPU decodes."""
 CONTAINER_HEAD: Final = 4096
 """Room in a slot for the header and the table of a container's part."""
+
+
+_Result = TypeVar("_Result")
 
 
 class Client:
@@ -135,12 +139,34 @@ class Client:
 
     def _decode_part(self, codec: CodecId, part: Container) -> bytes:
         deadline = time.monotonic() + self._deadline_s
-        job = _Decode(codec, memoryview(part.pack()), part.original_size)
+        job = _Decode(self.channel, codec, memoryview(part.pack()), part.original_size)
         while (reason := self.channel.send(job)) is not None:
             if reason not in {"greeting", "ring_full", "worker_lost"} or time.monotonic() > deadline:
                 raise CodecUnavailable(codec.label, reason)
             time.sleep(RETRY_S)
         return job.future.result()
+
+
+class _Awaited(Future[_Result]):
+    """The future of a job: who waits for it, or asks for it, takes answers meanwhile."""
+
+    def __init__(self, channel: Channel, job: Job) -> None:
+        super().__init__()
+        self._channel = channel
+        self._job = job
+
+    def done(self) -> bool:
+        if not super().done():
+            self._channel.glance()
+        return super().done()
+
+    def result(self, timeout: float | None = None) -> _Result:
+        self._channel.attend(self._job)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._channel.attend(self._job)
+        return super().exception(timeout)
 
 
 class _Encode(Job):
@@ -153,7 +179,7 @@ class _Encode(Job):
         self.codec = codec
         self.level = choice.level
         self.parameters = parameters
-        self.future: Future[EncodedFrame] = Future()
+        self.future: Future[EncodedFrame] = _Awaited(client.channel, self)
         self._client = client
         self._choice = choice
 
@@ -163,7 +189,10 @@ class _Encode(Job):
         if checked:
             self._use(payload)
         else:
-            client.pool.submit(self._verify, payload)
+            try:
+                client.pool.submit(self._verify, payload)
+            except RuntimeError:  # as below
+                self._verify(payload)
 
     def incompressible(self) -> None:
         size = self.data.nbytes
@@ -230,11 +259,11 @@ class _Decode(Job):
 
     operation = Operation.DECODE
 
-    def __init__(self, codec: CodecId, payload: memoryview, original_size: int) -> None:
+    def __init__(self, channel: Channel, codec: CodecId, payload: memoryview, original_size: int) -> None:
         self.data = payload
         self.codec = codec
         self.original_size = original_size
-        self.future: Future[bytes] = Future()
+        self.future: Future[bytes] = _Awaited(channel, self)
 
     def done(self, payload: bytes, number: int) -> None:  # noqa: ARG002 - the frame's checksum verifies it
         self.future.set_result(payload)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from s4gw.codec import Choice, CodecError, CodecId, UnsupportedCodec, decode_payload, encode_payload
@@ -16,12 +17,14 @@ from s4gw.gpu.engine import DamagedPayload, EngineError, Incompressible, Task
 
 ENCODES: Final = frozenset({CodecId.CPU_ZSTD, CodecId.CPU_GZIP, CodecId.TYPED})
 DECODES: Final = frozenset({*ENCODES, CodecId.NVCOMP_ZSTD})
-BATCH_BYTES_MAX: Final = 2 * 1024**2
-"""Two frames: enough to be done with few messages, too few to keep the other threads waiting."""
+BATCH_BYTES_MAX: Final = 1
+"""One chunk at a time: what a second one waits for its answer, another core idles."""
+TASKS_KEPT: Final = 64
+"""Codecs with parameters that are in use at a time; a few."""
 
 
 class CpuEngine:
-    """The codec library on as many threads as there are cores: each launch is one of them."""
+    """The codec library on as many threads as there are cores: each launch is a chunk on one of them."""
 
     name = "cpu"
     encodes: frozenset[int] = frozenset(map(int, ENCODES))
@@ -36,9 +39,7 @@ class CpuEngine:
         """Nothing to register."""
 
     def encode_batch(self, task: Task, chunks: Sequence[memoryview]) -> Sequence[bytes | EngineError]:
-        codec = CodecId(task.codec)
-        parameters = protocol.unpack_filter(task.parameters) if codec is CodecId.TYPED else None
-        choice = Choice(codec, task.level, parameters)
+        choice = _choice(task)
         return [_encode(choice, chunk) for chunk in chunks]
 
     def decode_batch(
@@ -46,6 +47,12 @@ class CpuEngine:
     ) -> Sequence[bytes | EngineError]:
         codec = CodecId(task.codec)
         return [_decode(codec, payload, size) for payload, size in zip(payloads, sizes, strict=True)]
+
+
+@lru_cache(maxsize=TASKS_KEPT)
+def _choice(task: Task) -> Choice:
+    codec = CodecId(task.codec)
+    return Choice(codec, task.level, protocol.unpack_filter(task.parameters) if codec is CodecId.TYPED else None)
 
 
 def _encode(choice: Choice, chunk: memoryview) -> bytes | EngineError:

@@ -61,6 +61,8 @@ GEOMETRY: Final = struct.Struct("<4sIIII")
 DISABLED_AT: Final = 20
 GENERATION_AT: Final = 32
 STATE_AT: Final = 36
+SERVING: Final = struct.Struct("<I8xII")
+"""From `DISABLED_AT`: that, the generation and the state."""
 HEARTBEAT_AT: Final = 40
 REASON_AT: Final = 48
 ENGINE_AT: Final = 112
@@ -128,6 +130,10 @@ class Status(IntEnum):
     """Decode: the payload is damaged, in itself or on its way through the slot."""
 
 
+_OPERATIONS: Final = {int(each): each for each in Operation}
+_STATUSES: Final = {int(each): each for each in Status}
+
+
 class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a gateway worker asks for."""
 
@@ -179,10 +185,9 @@ class Request(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         )
         if slot >= slots or size > SLOT_BYTES or original > SLOT_BYTES or used > PARAMETERS_MAX:
             raise ProtocolError(f"slot {slot}, {size} bytes, original {original}")
-        try:
-            known = Operation(operation)
-        except ValueError:
-            raise ProtocolError(f"operation {operation}") from None
+        known = _OPERATIONS.get(operation)
+        if known is None:
+            raise ProtocolError(f"operation {operation}")
         return cls(
             generation=generation,
             epoch=epoch,
@@ -218,10 +223,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         if len(message) != ANSWER.size:
             raise ProtocolError(f"an answer of {len(message)} bytes")
         generation, epoch, sequence, number, size, crc32c = ANSWER.unpack(message)
-        try:
-            status = Status(number)
-        except ValueError:
-            raise ProtocolError(f"status {number}") from None
+        status = _STATUSES.get(number)
+        if status is None:
+            raise ProtocolError(f"status {number}")
         if size > SLOT_BYTES:
             raise ProtocolError(f"a result of {size} bytes")
         return cls(generation=generation, epoch=epoch, sequence=sequence, status=status, size=size, crc32c=crc32c)

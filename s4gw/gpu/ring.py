@@ -86,6 +86,13 @@ class Ring:
         return State(self._u32(protocol.STATE_AT))
 
     @property
+    def serving(self) -> int:
+        """Generation of the GPU worker if that is ready and sound, else 0."""
+        # PERF: asked twice for each chunk.
+        disabled, generation, state = protocol.SERVING.unpack_from(self._view, protocol.DISABLED_AT)
+        return generation if state == State.READY and not disabled else 0
+
+    @property
     def reason(self) -> str:
         """Why the state is what it is."""
         return protocol.unpack_text(self._field(protocol.REASON_AT, protocol.TEXT_BYTES))

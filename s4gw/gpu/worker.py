@@ -1,18 +1,18 @@
 """The GPU worker: one process, one engine, the chunks of all gateway workers.
 
-One thread reads requests and forms batches; a thread per stream carries them out. It trusts nobody: requests are
-checked, results that do not fit are errors, a batch that outlives its deadline ends the process, and so does the end of
-its parent. `process` is the program around it.
+A thread per stream reads requests, forms batches and carries them out: no chunk waits for another thread to wake up.
+The first thread only watches. It trusts nobody: requests are checked, results that do not fit are errors, a batch that
+outlives its deadline ends the process, and so does the end of its parent. `process` is the program around it.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
+import select
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
@@ -20,15 +20,7 @@ import msgspec
 from s4gw.checksum import crc32c
 from s4gw.codec import CodecId
 from s4gw.gpu.batch import Batch, Batcher
-from s4gw.gpu.engine import (
-    DamagedPayload,
-    DeviceLost,
-    DeviceOutOfMemory,
-    Engine,
-    EngineError,
-    Incompressible,
-    Task,
-)
+from s4gw.gpu.engine import DamagedPayload, DeviceLost, DeviceOutOfMemory, Engine, EngineError, Incompressible, Task
 from s4gw.gpu.lane import LaneQueue
 from s4gw.gpu.protocol import SLOT_BYTES, Answer, Operation, ProtocolError, Request, State, Status
 from s4gw.gpu.ring import Ring
@@ -51,6 +43,16 @@ class Key(msgspec.Struct, frozen=True, gc=False):
 
     operation: Operation
     task: Task
+
+
+class _Launched(msgspec.Struct, frozen=True, gc=False):
+    """A launch that went well, for the metrics."""
+
+    key: Key
+    seconds: float
+    size: int
+    failed: bool
+    """For some of its chunks."""
 
 
 class Worker:
@@ -87,48 +89,94 @@ class Worker:
         self._generation = generation
         self._batch_s_max = batch_s_max
         self._batcher: Batcher[Job] = Batcher(engine.plan)
-        self._pool = ThreadPoolExecutor(engine.plan.streams, "stream")
-        self._lock = threading.Lock()  # over the batcher and what follows, down to _launches
+        self._lock = threading.Lock()  # over the batcher and what follows, down to _idle
         self._running: dict[int, float] = {}  # launch -> when it began
         self._under_way = [0] * ring.lanes  # chunks of each lane that a launch works on
         self._welcomes: dict[int, Request] = {}  # lane -> greeting to be answered
         self._epochs: dict[int, int] = {}
         self._launches = 0
-        self._done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector = selectors.DefaultSelector()
-        for lane, queue in enumerate(requests):
-            self._selector.register(queue, selectors.EVENT_READ, lane)
-        self._selector.register(self._done, selectors.EVENT_READ)
+        self._launched: deque[_Launched] = deque()
+        self._idle = 0  # threads that wait for something to do
+        # Edges, each of which wakes one thread.
+        self._lanes = {queue.fileno(): lane for lane, queue in enumerate(requests)}
+        self._more = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll = select.epoll()
+        for descriptor in (*self._lanes, self._more):
+            self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self._parent = parent
-        if parent is not None:
-            self._selector.register(parent, selectors.EVENT_READ)
+        self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = False
 
     def stop(self) -> None:
         """Make `serve` return soon; may be called by a signal handler."""
         self._stopping = True
-        os.eventfd_write(self._done, 1)
+        os.eventfd_write(self._stop, 1)
 
     def serve(self) -> None:
         """Run until told to stop, until the parent is gone, or until the engine has been disabled."""
+        plan = self._engine.plan
+        # Where chunks wait for others, somebody has to see them come while all streams work.
+        for number in range(plan.streams + (plan.linger_s > 0)):
+            threading.Thread(target=self._work, name=f"stream-{number}", daemon=True).start()
+        poll = select.poll()
+        poll.register(self._stop, select.POLLIN)
+        if self._parent is not None:
+            poll.register(self._parent, select.POLLIN)
         while not self._stopping:
-            with self._lock:
-                wait = self._batcher.wait_s(time.monotonic(), len(self._running))
-            for key, _ in self._selector.select(BEAT_S if wait is None else min(wait, BEAT_S)):
-                if key.data is not None:
-                    self._read(key.data)
-                elif key.fd == self._parent:
-                    self._stopping = True
-                else:
-                    os.eventfd_read(self._done)
-            self._welcome()
-            self._launch()
+            if poll.poll(BEAT_S * 1000):
+                self._stopping = True
             self._watch()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        os.eventfd_write(self._more, 1)
+
+    def _watch(self) -> None:
+        """Show that this process lives, unless a launch does not end."""
+        with self._lock:
+            began = min(self._running.values(), default=None)
+        if began is not None and time.monotonic() - began > self._batch_s_max:
+            self._metrics.batches.labels("deadline").inc()
+            get_logger().error("gpu worker: a launch does not end; giving up", seconds=self._batch_s_max)
+            os._exit(EXIT_HUNG)  # not exit(): threads that hang would be waited for
+        if self._ring.state is State.DISABLED:
+            self._stopping = True
+        self._ring.beat()
+        self._count()
+
+    # -- what each thread does -------------------------------------------------------------------------------------
+    def _work(self) -> None:
+        """Carry out what is due, else wait for requests."""
+        try:
+            while not self._stopping:
+                launch = self._next()
+                if launch is None:
+                    self._wait()
+                else:
+                    self._carry_out(*launch)
+                if self._welcomes:
+                    self._welcome()
+        except BaseException:  # noqa: BLE001 - the worker's loop, see the next line
+            # Without answers its chunks would wait for their deadlines, and their slots for ever.
+            get_logger().exception("gpu worker: a launch failed outside the engine; giving up")
+            os._exit(EXIT_HUNG)
+        os.eventfd_write(self._more, 1)  # the next one is to end as well
+
+    def _wait(self) -> None:
+        """Read requests when there are some; come back when something may be due."""
+        with self._lock:
+            wait = self._batcher.wait_s(time.monotonic(), len(self._running))
+            self._idle += 1
+        try:
+            events = self._epoll.poll(wait, 1)
+        finally:
+            with self._lock:
+                self._idle -= 1
+        for descriptor, _ in events:
+            lane = self._lanes.get(descriptor)
+            if lane is not None:
+                self._read(lane)
 
     # -- requests --------------------------------------------------------------------------------------------------
     def _read(self, lane: int) -> None:
-        """Take the requests of one lane."""
+        """Take the requests of one lane, all of them."""
         now = time.monotonic()
         for message in self._requests[lane].drain():
             try:
@@ -138,14 +186,13 @@ class Worker:
                 continue
             if request.generation != self._generation:
                 continue  # meant for a worker that is dead; its sender knows
-            if request.operation is Operation.HELLO:
-                self._epochs[lane] = request.epoch
-                with self._lock:
+            with self._lock:
+                if request.operation is Operation.HELLO:
+                    self._epochs[lane] = request.epoch
                     self._welcomes[lane] = request
                     self._batcher.drop(lambda job: job.lane == lane)
-            elif request.epoch == self._epochs.get(lane):
-                key = Key(request.operation, Task(request.codec, request.level, request.parameters))
-                with self._lock:
+                elif request.epoch == self._epochs.get(lane):
+                    key = Key(request.operation, Task(request.codec, request.level, request.parameters))
                     self._batcher.add(key, Job(lane, request), request.size, now)
 
     def _welcome(self) -> None:
@@ -170,11 +217,6 @@ class Worker:
         self._answers[lane].offer(answer.pack())
 
     # -- launches --------------------------------------------------------------------------------------------------
-    def _launch(self) -> None:
-        """Start what is due."""
-        while (launch := self._next()) is not None:
-            self._pool.submit(self._run, *launch)
-
     def _next(self) -> tuple[int, Batch[Job]] | None:
         """Take what is due and count it as running: (number of the launch, batch)."""
         now = time.monotonic()
@@ -186,51 +228,27 @@ class Worker:
             self._running[self._launches] = now
             for job in batch.items:
                 self._under_way[job.lane] += 1
-            return self._launches, batch
-
-    def _run(self, number: int, batch: Batch[Job]) -> None:
-        """Carry out a launch, and what waits for its end; in a thread of the pool."""
-        launch: tuple[int, Batch[Job]] | None = number, batch
-        while launch is not None:
-            self._carry_out(*launch)
-            launch = self._next()  # PERF: not through the other thread, which would have to wake up for it
-        with self._lock:
-            wanted = bool(self._welcomes or len(self._batcher))
-        if wanted:  # a greeting that waited for this launch, or chunks that are not due
-            os.eventfd_write(self._done, 1)
-
-    def _watch(self) -> None:
-        """Show that this process lives, unless a launch does not end."""
-        with self._lock:
-            began = min(self._running.values(), default=None)
-        if began is not None and time.monotonic() - began > self._batch_s_max:
-            self._metrics.batches.labels("deadline").inc()
-            get_logger().error("gpu worker: a launch does not end; giving up", seconds=self._batch_s_max)
-            os._exit(EXIT_HUNG)  # not exit(): threads that hang would be waited for
-        if self._ring.state is State.DISABLED:
-            self._stopping = True
-        self._ring.beat()
+            launch = self._launches, batch
+            others = self._idle and len(self._batcher)
+        if others:
+            os.eventfd_write(self._more, 1)
+        return launch
 
     def _carry_out(self, number: int, batch: Batch[Job]) -> None:
         """Run one batch and answer for each of its chunks."""
-        try:
-            sound = []
-            for job in batch.items:
-                chunk = self._ring.slot(job.lane, job.request.slot)[: job.request.size].toreadonly()
-                decoding = job.request.operation is Operation.DECODE
-                if not decoding or crc32c(chunk) == job.request.crc32c:
-                    sound.append((job, chunk))
-                else:  # SECURITY: decoders of a GPU trust their input; damaged bytes never get to them
-                    self._answer(job.lane, job.request, Status.CORRUPT)
-            results = self._results(batch.key, sound)
-            for (job, _), result in zip(sound, results, strict=True):
-                self._answer(job.lane, job.request, *self._put(job, result))
-            if any(isinstance(result, DeviceLost) for result in results):
-                os._exit(EXIT_LOST)
-        except BaseException:  # noqa: BLE001 - the worker's loop, see the next line
-            # Without answers its chunks would wait for their deadlines, and their slots for ever.
-            get_logger().exception("gpu worker: a launch failed outside the engine; giving up")
-            os._exit(EXIT_HUNG)
+        sound = []
+        for job in batch.items:
+            chunk = self._ring.slot(job.lane, job.request.slot)[: job.request.size].toreadonly()
+            decoding = job.request.operation is Operation.DECODE
+            if not decoding or crc32c(chunk) == job.request.crc32c:
+                sound.append((job, chunk))
+            else:  # SECURITY: decoders of a GPU trust their input; damaged bytes never get to them
+                self._answer(job.lane, job.request, Status.CORRUPT)
+        results = self._results(batch.key, sound)
+        for (job, _), result in zip(sound, results, strict=True):
+            self._answer(job.lane, job.request, *self._put(job, result))
+        if any(isinstance(result, DeviceLost) for result in results):
+            os._exit(EXIT_LOST)
         with self._lock:
             del self._running[number]
             for job in batch.items:
@@ -265,17 +283,23 @@ class Worker:
             get_logger().warning("gpu worker: a batch failed", reason=f"{type(error).__name__}: {error}"[:200])
             self._metrics.batches.labels("failed").inc()
             return [EngineError(str(error))] * len(chunks)
-        with self._lock:
-            self._batcher.sound()
-        failed = sum(isinstance(each, EngineError) and not isinstance(each, Incompressible) for each in results)
-        self._metrics.batches.labels("partial" if failed else "ok").inc()
-        self._metrics.launched(
-            codec=CodecId(key.task.codec).label,
-            encoding=encoding,
-            seconds=time.monotonic() - began,
-            size=sum(map(len, chunks)),
-        )
+        failed = any(isinstance(each, EngineError) and not isinstance(each, Incompressible) for each in results)
+        self._launched.append(_Launched(key, time.monotonic() - began, sum(map(len, chunks)), failed))
         return results
+
+    def _count(self) -> None:
+        """Put launches into the metrics. PERF: all of some time at once, when no chunk waits for it."""
+        while self._launched:
+            each = self._launched.popleft()
+            with self._lock:
+                self._batcher.sound()
+            self._metrics.batches.labels("partial" if each.failed else "ok").inc()
+            self._metrics.launched(
+                codec=CodecId(each.key.task.codec).label,
+                encoding=each.key.operation is Operation.ENCODE,
+                seconds=each.seconds,
+                size=each.size,
+            )
 
     def _put(self, job: Job, result: object) -> tuple[Status, int, int]:
         """Put a result into its slot. Returns: status, size and checksum for the answer."""

@@ -201,6 +201,25 @@ def test_a_deadline_frees_the_caller_and_keeps_the_slot(tmp_path: Path) -> None:
     gpu.client.close()
 
 
+def test_an_answer_may_be_there_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread takes it before the one that sent the request has gone on."""
+    gpu = Rogue(tmp_path)
+    offer = gpu.link.requests[0].offer
+
+    def answered(message: bytes) -> bool:
+        sent = offer(message)
+        gpu.answer(gpu.request(), Status.FAILED)
+        threads.submit(gpu.client.channel.glance)
+        time.sleep(0.05)  # it gets as far as it can
+        return sent
+
+    with ThreadPoolExecutor(1) as threads, monkeypatch.context() as patched:
+        patched.setattr(gpu.link.requests[0], "offer", answered)
+        assert gpu.chunk == decoded(gpu.submit().result(WAIT_S))
+    assert (1, 0) == (gpu.fallbacks("failed"), gpu.fallbacks("deadline"))
+    gpu.client.close()
+
+
 def test_lies_about_sizes_are_met(tmp_path: Path) -> None:
     """A result that its checksum does not fit is as bad as wrong bytes: nothing is used from then on."""
     gpu = Rogue(tmp_path)

@@ -10,8 +10,8 @@ import pytest
 
 from s4gw.checksum import crc32c
 from s4gw.codec import ChecksumMismatch, Choice, CodecId, encode_payload
-from s4gw.gpu.channel import Slot
 from s4gw.gpu.client import Client
+from s4gw.gpu.job import Slot
 from s4gw.gpu.protocol import CHUNK_BYTES_MAX, State, Status
 from s4gw.gpu.ring import Link
 from tests.gpu.kit import KIB, WAIT_S, ZSTD, decoded, running, text, until

@@ -144,7 +144,7 @@ def test_chunks_of_all_lanes_go_into_one_launch(bench: Bench) -> None:
         results = [bytes(bench.link.ring.result(lane, answer.sequence)[: answer.size]) for answer in answers]
         assert ([b"!012"] * 2, [crc32c(b"!012")] * 2) == (results, [answer.crc32c for answer in answers])
     assert (int(CodecId.CPU_ZSTD), [CHUNK] * 6) == bench.engine.batches[1]
-    assert 2 == sample(bench.metrics, "s4_gpu_batch_total", result="ok")
+    assert until(lambda: 2 == sample(bench.metrics, "s4_gpu_batch_total", result="ok"))
 
 
 def test_a_full_batch_does_not_linger(bench: Bench) -> None:
@@ -201,7 +201,7 @@ def test_every_kind_of_result(bench: Bench) -> None:
     assert [Status.FAILED] == [answer.status for answer in bench.answers(1, 1)]  # four results for one chunk
     expected = [Status.INCOMPRESSIBLE, Status.FAILED, Status.INCOMPRESSIBLE, Status.DONE]
     assert expected == [answer.status for answer in bench.answers(0, 4)]
-    assert 1 == sample(bench.metrics, "s4_gpu_batch_total", result="partial")
+    assert until(lambda: 1 == sample(bench.metrics, "s4_gpu_batch_total", result="partial"))
     bench.engine.results = [bytes(SLOT_BYTES + 1)]
     bench.send(0, 1, 5, Operation.ENCODE)
     assert [Status.FAILED] == [answer.status for answer in bench.answers(0, 1)]
