@@ -120,6 +120,7 @@ class NvcompEngine:
                 raise EngineUnavailable(f"{codec.label} does not work: {result}") from result
             self.encodes |= {int(codec)}
         self._try_typed(sample)
+        self._local = threading.local()  # scratch memory of a thread that compresses nothing more
 
     def _try_typed(self, sample: memoryview) -> None:
         """Offer codec 65 if cupy can compile its kernels here: that takes NVRTC, which nothing else does."""
@@ -165,12 +166,21 @@ class NvcompEngine:
             return self._encode_typed(unpack_filter(task.parameters), chunks)
         if codec not in _CONTAINERS:
             raise EngineError(f"{codec.label} is not for a GPU")
+        if codec is CodecId.NVCOMP_GDEFLATE:
+            return self._encode_container(codec, "", 0, chunks)
+        width = task.parameters[0] if task.parameters and task.parameters[0] in _TYPES else 1
+        # Bitcomp takes whole elements: the end of a body may have a part of one, and goes as bytes.
+        whole = [chunk for chunk in chunks if len(chunk) % width == 0]
+        other = [chunk for chunk in chunks if len(chunk) % width]
+        made = iter(self._encode_container(codec, *_TYPES[width], whole) if whole else ())
+        rest = iter(self._encode_container(codec, *_TYPES[1], other) if other else ())
+        return [next(rest if len(chunk) % width else made) for chunk in chunks]
+
+    def _encode_container(
+        self, codec: CodecId, data_type: str, number: int, chunks: Sequence[memoryview]
+    ) -> list[bytes | EngineError]:
         algorithm, name = _CONTAINERS[codec]
-        width = task.parameters[0] if task.parameters and algorithm is FcgAlgorithm.BITCOMP else 1
-        type_string, number = _TYPES.get(width, _TYPES[1])
-        if algorithm is not FcgAlgorithm.BITCOMP:
-            type_string, number = "", 0
-        made = self._compress(name, type_string, chunks, PIECE_BYTES)
+        made = self._compress(name, data_type, chunks, PIECE_BYTES)
         return [
             self._checked(Container(algorithm, number, len(chunk), PIECE_BYTES, pieces), chunk)
             for chunk, pieces in zip(chunks, made, strict=True)
@@ -188,19 +198,17 @@ class NvcompEngine:
         """Compress chunks in pieces of *piece_bytes*: for each chunk its compressed pieces, in order."""
         cupy, cuda = self._cupy, self._cupy.cuda.runtime
         with self._working() as stream:
-            pitch = _aligned(piece_bytes)
             counts = [-(-len(chunk) // piece_bytes) for chunk in chunks]
-            source = cupy.empty(pitch * sum(counts), dtype="uint8")
+            assert piece_bytes % ALIGNMENT == 0 or max(counts) == 1
+            source = cupy.empty(_aligned(piece_bytes) * sum(counts), dtype="uint8")
             offsets, sizes, position = [], [], 0
             for chunk, count in zip(chunks, counts, strict=True):
-                for number in range(count):
-                    piece = chunk[number * piece_bytes : (number + 1) * piece_bytes]
-                    offsets.append(position)
-                    sizes.append(len(piece))
-                    cuda.memcpyAsync(
-                        source.data.ptr + position, _address(piece), len(piece), cuda.memcpyHostToDevice, stream.ptr
-                    )
-                    position += pitch
+                place = source.data.ptr + position
+                # PERF: one copy; its pieces lie where they are to be, one after another.
+                cuda.memcpyAsync(place, _address(chunk), len(chunk), cuda.memcpyHostToDevice, stream.ptr)
+                offsets += [position + start for start in range(0, len(chunk), piece_bytes)]
+                sizes += [min(piece_bytes, len(chunk) - start) for start in range(0, len(chunk), piece_bytes)]
+                position += _aligned(piece_bytes) * count
             pieces = iter(self._launch(self._codec(algorithm, data_type, stream), source, offsets, sizes, stream))
             return [[next(pieces) for _ in range(count)] for count in counts]
 
@@ -276,6 +284,8 @@ class NvcompEngine:
         views = [memoryview(chunk) for chunk in container.chunks]
         with self._working() as stream:
             sizes = [len(view) for view in views]
+            if not min(sizes):
+                raise DamagedPayload("a chunk of no bytes")
             pitch = _aligned(max(sizes))
             source = cupy.empty(pitch * len(views), dtype="uint8")
             for number, view in enumerate(views):

@@ -132,11 +132,13 @@ class Codec:
         assert options["bitstream_kind"] == "raw"
         assert (options["algorithm"] == "Bitcomp") == ("data_type" in options)
         self.algorithm = options["algorithm"]
+        self.width = int(options.get("data_type", "|u1")[-1])
 
     def get_max_comp_buffer_size(self, source: Any) -> int:
         return len(source) + 1000
 
     def encode(self, batch: Batch, *, out: Batch) -> Batch:
+        assert not any(len(entry) % self.width for entry in batch.entries)  # Bitcomp takes whole elements
         return self._fill(out, [self._compress(entry.tobytes()) for entry in batch.entries])
 
     def decode(self, batch: Batch, *, out: Batch) -> Batch:

@@ -93,13 +93,17 @@ def test_typed_needs_a_compiler(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("width", "number"), [(0, 1), (1, 1), (2, 2), (4, 3), (8, 4)])
 def test_bitcomp_goes_into_s4s_container(engine: NvcompEngine, width: int, number: int) -> None:
-    """With the type of the elements, and it comes back."""
-    chunk = text(3 * PIECE_BYTES + 5)
-    (payload,) = encoded(engine, Task(CodecId.NVCOMP_BITCOMP, parameters=bytes((width,))), [chunk])
-    container = parse_container(payload, len(chunk))
-    expected = (FcgAlgorithm.BITCOMP, number, PIECE_BYTES, 4)
-    assert expected == (container.algorithm, container.data_type, container.chunk_bytes, len(container.chunks))
-    assert [chunk] == engine.decode_batch(Task(CodecId.NVCOMP_BITCOMP), [memoryview(payload)], [len(chunk)])
+    """With the type of the elements, or as bytes where the last one is not whole; and each comes back."""
+    chunks = [text(3 * PIECE_BYTES + 5), text(3 * PIECE_BYTES + 8), text(PIECE_BYTES - 1), text(PIECE_BYTES)]
+    payloads = encoded(engine, Task(CodecId.NVCOMP_BITCOMP, parameters=bytes((width,))), chunks)
+    containers = [parse_container(payload, len(chunk)) for payload, chunk in zip(payloads, chunks, strict=True)]
+    odd = 1 if width > 1 else number
+    assert [(odd, 4), (number, 4), (odd, 1), (number, 1)] == [
+        (container.data_type, len(container.chunks)) for container in containers
+    ]
+    assert {(FcgAlgorithm.BITCOMP, PIECE_BYTES)} == {(each.algorithm, each.chunk_bytes) for each in containers}
+    views = [memoryview(payload) for payload in payloads]
+    assert chunks == engine.decode_batch(Task(CodecId.NVCOMP_BITCOMP), views, list(map(len, chunks)))
 
 
 def test_gdeflate_goes_into_s4s_container(engine: NvcompEngine) -> None:
