@@ -46,7 +46,7 @@ class Checkpointer:
         return True
 
     def close(self) -> None:
-        """End the thread, after the checkpoint in hand."""
+        """End the thread, after a last checkpoint."""
         self._closing = True
         self._wanted.set()
         self._thread.join()
@@ -57,7 +57,8 @@ class Checkpointer:
             connection.execute(
                 "SELECT schema FROM state"
             ).fetchall()  # before it has read, it sees no log and moves none
-        while self._wanted.wait() and not self._closing:
+        while not self._closing:
+            self._wanted.wait()
             with suppress(apsw.Error):  # the log stays longer; a disk that fails shows in the next commit
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._finished = True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import msgspec
+import pytest
 
 from s4gw.store import committer as committing
 from s4gw.store import ops
@@ -39,6 +42,28 @@ def test_the_thread_moves_what_the_writer_has_committed(tmp_path: Path) -> None:
     checkpointer.close()
     writer.close()
     assert ((True, False), False, True) == (begun, before, after)
+
+
+def test_it_ends_also_when_told_so_during_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(apsw.Connection):
+        def wal_checkpoint(self, *_: object, **__: object) -> tuple[int, int]:
+            begun.set()
+            go_on.wait()
+            return 0, 0
+
+    open_writer(tmp_path / "index.db").close()
+    monkeypatch.setattr(apsw, "Connection", Slow)
+    checkpointer = Checkpointer(tmp_path / "index.db")
+    checkpointer.request()
+    begun.wait()
+    closing = threading.Thread(target=checkpointer.close, daemon=True)
+    closing.start()
+    wait_for(lambda: checkpointer._closing)
+    go_on.set()
+    closing.join(WAIT_S)
+    assert not closing.is_alive()
 
 
 def test_a_committer_leaves_the_bulk_of_the_log_to_the_thread(tmp_path: Path) -> None:
