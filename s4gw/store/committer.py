@@ -274,20 +274,23 @@ class Committer:
         """Append the bodies that came with their orders, all at once. Returns: one for each order, None where it has
         no small body or the disk no room. Raises: Unavailable.
         """
-        payloads = [order.payload for order in orders if order.payload and _rides(order)]
-        if not payloads or not self._room.left():
-            return [None] * len(orders)
-        placed = iter(self._file(self._volume).append_each(RecordKind.DATA, payloads))
-        return [next(placed) if _rides(order) else None for order in orders]
+        placed: list[Extent | None] = [None] * len(orders)
+        riding = [number for number, order in enumerate(orders) if order.payload and _rides(order.payload)]
+        if riding and self._room.left():
+            payloads = [orders[number].payload or b"" for number in riding]
+            extents = self._file(self._volume).append_each(RecordKind.DATA, payloads)
+            for number, extent in zip(riding, extents, strict=True):
+                placed[number] = extent
+        return placed
 
     def _apply(self, order: Order, extent: Extent | None, entries: list[JournalEntry]) -> Outcome:
         tables = self._tables
         seq = tables.last_seq
-        encoded = order.operation
+        encoded, payload, inline = order.operation, order.payload, order.inline
         try:
             operation = decode_operation(encoded)
-            if order.payload:
-                if not _rides(order) or not isinstance(operation, ops.Put) or operation.extents:
+            if payload:
+                if not _rides(payload) or not isinstance(operation, ops.Put) or operation.extents:
                     raise BadOperation("a payload goes with a small Put that has no extents")
                 if extent is None:
                     raise NoSpace("the disk has no room for new data")
@@ -295,7 +298,8 @@ class Committer:
                     extent = msgspec.structs.replace(extent, digest=order.digest)
                 operation = msgspec.structs.replace(operation, extents=[extent])
                 encoded = msgspec.Raw(_ENCODER.encode(operation))
-            outcome = apply_one(tables, operation, order.inline)
+                inline = payload if order.keep else inline
+            outcome = apply_one(tables, operation, inline)
         except Refused as error:
             assert tables.last_seq == seq, "refused after it had written"
             return _refusal(error)
@@ -376,8 +380,8 @@ def start_volume(connection: apsw.Connection, data_dir: Path, last_seq: int) -> 
     return volume
 
 
-def _rides(order: Order) -> bool:
-    return order.payload is not None and 0 < len(order.payload) <= PAYLOAD_BYTES_MAX
+def _rides(payload: bytes) -> bool:
+    return len(payload) <= PAYLOAD_BYTES_MAX
 
 
 def _refusal(error: Refused) -> Outcome:

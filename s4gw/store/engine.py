@@ -124,11 +124,11 @@ class Store:
         """
         payload = body.take_whole(PAYLOAD_BYTES_MAX)
         if payload is not None:
-            inline = payload if len(payload) <= self._inline_bytes else None
             known, digest = body.twin((payload,)) if len(payload) > TWIN_BODY_BYTES else (None, b"")
             if known is not None:
                 return self.submit(msgspec.structs.replace(operation, extents=[known]))
-            return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), inline, payload, digest))
+            keep = len(payload) <= self._inline_bytes
+            return self._commit_one(Order(msgspec.Raw(_ENCODER.encode(operation)), None, payload, digest, keep))
         extents, inline = self.finish(body)
         return self.submit(msgspec.structs.replace(operation, extents=extents), inline)
 

@@ -289,7 +289,7 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
     operation: msgspec.Raw
     """Encoded already: these very bytes go into the journal."""
     inline: bytes | None = None
-    """Payload that the index keeps beside the extents; not in the journal, since the volume has it."""
+    """Bytes of the body that the index keeps beside the extents; not in the journal, since the volume has them."""
     payload: bytes | None = None
     """A small body on its way: the committer appends it, and it becomes the only extent of a `Put` that has none.
 
@@ -297,6 +297,8 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
     """
     digest: bytes = b""
     """Of that body, for its extent."""
+    keep: bool = False
+    """Whether that body is to be inline as well."""
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):

@@ -89,10 +89,12 @@ def pack_head(salt: bytes, kind: RecordKind, buffers: Sequence[Buffer]) -> tuple
     size = sum(map(len, buffers))
     if not 0 < size <= _PAYLOAD_MAX[kind]:
         raise ValueError(size)
-    table = b"".join(map(_CRC.pack, _block_crcs(buffers)))
-    start = RECORD_HEADER.pack(salt, RECORD_VERSION, kind, 0, size, 0)[:-4]
-    crc = crc32c(table, crc32c(start))
-    return b"".join((start, _CRC.pack(crc), table)), crc
+    if len(buffers) == 1 and size <= BLOCK_BYTES:  # PERF: every small body, nearly every journal record
+        table = _CRC.pack(crc32c(buffers[0]))
+    else:
+        table = b"".join(map(_CRC.pack, _block_crcs(buffers)))
+    crc = crc32c(RECORD_HEADER.pack(salt, RECORD_VERSION, kind, 0, size, 0)[:-4] + table)
+    return RECORD_HEADER.pack(salt, RECORD_VERSION, kind, 0, size, crc) + table, crc
 
 
 def unpack_head(data: Buffer, salt: bytes, *, volume: int, offset: int, start: int = 0) -> RecordHead:
@@ -145,8 +147,6 @@ _KINDS: Final = frozenset(RecordKind)
 
 def _block_crcs(buffers: Sequence[Buffer]) -> list[int]:
     """CRC of each block of the joined buffers, without joining them."""
-    if len(buffers) == 1 and 0 < len(buffers[0]) <= BLOCK_BYTES:  # PERF: every small body, nearly every journal record
-        return [crc32c(buffers[0])]
     crcs: list[int] = []
     crc, room = 0, BLOCK_BYTES
     for buffer in buffers:
