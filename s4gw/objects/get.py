@@ -175,8 +175,8 @@ class Reader:
                     or (held > AHEAD_BYTES and len(pending) > 1)
                     or not self.crowd.alone
                 ):
-                    size, future = pending.popleft()
-                    yield _cut(future.result(), position, start, end)
+                    size = pending[0][0]
+                    yield _cut(pending.popleft()[1].result(), position, start, end)  # nor by a name here
                     position += size
                     held -= size
 
@@ -272,10 +272,10 @@ def _cut(body: Buffer, position: int, start: int, end: int) -> Buffer:
 
 def _primed(blocks: Iterator[Buffer]) -> Iterator[Buffer]:
     """Decode the first block now, so that damage there is still an error response."""
-    first = next(blocks)
+    first = [next(blocks)]
 
     def resume() -> Iterator[Buffer]:
-        yield first
+        yield first.pop()  # a block that has left is held by nobody: a slow client has one, not two
         yield from blocks
 
     return resume()

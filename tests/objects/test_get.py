@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from s4gw.backends import Buffer, EmbeddedBackend
 from s4gw.backends.base import BucketInfo, ObjectMeta, StoredObject
 from s4gw.codec import SamplingDispatcher
-from s4gw.objects import DamagedObject, DigestPlan, Objects
+from s4gw.objects import DamagedObject, DigestPlan, Objects, get
 from s4gw.objects.dictionaries import Dictionaries
 from s4gw.objects.get import Reader
 from s4gw.objects.layout import LayoutCache
@@ -101,6 +102,22 @@ def test_ranges_beside_another_reader_are_slices(backend: EmbeddedBackend, reade
         end = rng.randrange(start, len(data)) + 1
         assert data[start:end] == b"".join(reader.read(BUCKET, obj, start, end))
         next(beside, None)
+
+
+class Block(bytearray):
+    """A decoded frame that tells when nobody holds it any more."""
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+def test_blocks_that_have_left_are_held_by_nobody(
+    backend: EmbeddedBackend, reader: Reader, monkeypatch: pytest.MonkeyPatch, readers: int
+) -> None:
+    """However slow a client is, it keeps what is under way to it, not what it has had."""
+    obj, decode = put(backend, "k", TEXT), get._Frame.decode
+    monkeypatch.setattr(get._Frame, "decode", lambda *arguments: Block(decode(*arguments)))
+    opened = [reader.read(BUCKET, obj, 0, obj.size) for _ in range(readers)]
+    left = [weakref.ref(cast("Block", next(opened[0]))) for _ in range(8)]
+    assert [None] * 4 == [block() for block in left[:4]]  # the pool's threads may still be letting go of the last ones
 
 
 def test_a_reader_that_is_given_up_no_longer_counts(backend: EmbeddedBackend, reader: Reader) -> None:
