@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from s4gw.backends.embedded import EmbeddedBackend
 from s4gw.codec import LEVEL_DEFAULT, AlwaysDispatcher, AutoDispatcher, Choice, CodecId, Dispatcher, SamplingDispatcher
+from s4gw.gateway import malloc
 from s4gw.gateway.app import Application, create_app
 from s4gw.gateway.chores import chores
 from s4gw.gateway.middleware.authorization import PolicyAuthorizer
@@ -54,7 +55,7 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
     metrics = Metrics()
     backend: Backend
     upstream: Delegate | None = None
-    regularly: tuple[Callable[[], None], ...] = ()
+    regularly: tuple[Callable[[], None], ...] = (malloc.Trimmer(),) if malloc.is_glibc() else ()
     if settings.endpoint_url is None:
         backend = EmbeddedBackend(
             settings.data_dir,
@@ -65,7 +66,8 @@ def build_services(settings: Settings, access: Access, link: Link | None = None)
         )
         metrics.collectors.append(StoreCollector(partial(upkeeping.stats, settings.data_dir)))
     else:
-        backend, upstream, regularly = _upstream(settings, settings.endpoint_url, access, metrics)
+        backend, upstream, wanted = _upstream(settings, settings.endpoint_url, access, metrics)
+        regularly += wanted
     return Services(
         settings=settings,
         backend=backend,

@@ -165,6 +165,27 @@ def test_the_allocator_is_tuned_where_it_is_glibcs() -> None:
     assert malloc.tune() is bool(libc and libc.startswith("glibc"))
 
 
+def test_what_a_rush_has_left_is_given_back_now_and_then() -> None:
+    """Only where there is much, and once a minute."""
+    now, resident, trimmed = 0.0, malloc.KEPT_BYTES, 0
+
+    def give_back() -> None:
+        nonlocal trimmed
+        trimmed += 1
+
+    trimmer = malloc.Trimmer(clock=lambda: now, resident=lambda: resident, give_back=give_back)
+    found = []
+    looks = ((1.0, 2**40), (60.0, malloc.KEPT_BYTES), (119.0, 2**40), (120.0, 2**40), (121.0, 2**40))
+    for moment, size in looks:
+        now, resident = moment, size
+        trimmer()
+        found.append(trimmed)
+    assert [0, 0, 0, 1, 1] == found
+    assert 2**20 < malloc.resident_bytes() < 2**40
+    if malloc.is_glibc():
+        malloc.trim()
+
+
 class Running:
     """A gateway in a process of its own."""
 
