@@ -12,8 +12,9 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
 from typing import Any, Final
 
-from s4gw.backends.remote.base import Handle, Pools
+from s4gw.backends.remote.base import Handle
 from s4gw.backends.remote.compose import PlannedPart, Segment
+from s4gw.backends.remote.pools import Pools
 from s4gw.s3.errors import InternalError, InvalidArgument, InvalidRequest, MethodNotAllowed, PreconditionFailed
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 

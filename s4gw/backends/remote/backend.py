@@ -22,7 +22,7 @@ from s4gw.backends.base import (
     StoredObject,
     Versioning,
 )
-from s4gw.backends.remote.base import Handle
+from s4gw.backends.remote.base import CONDITION_ATTEMPTS, Handle
 from s4gw.backends.remote.buckets import RULES_KEYS
 from s4gw.backends.remote.copying import RemoteCopying
 from s4gw.backends.remote.delegate import Delegate
@@ -50,7 +50,6 @@ DICTIONARIES_PREFIX: Final = ".s4dict/"
 """Where S4 keeps a bucket's zstd dictionaries, each under its name."""
 _DICTIONARY_DOCUMENT: Final = "s4-dictionary-"  # how `objects` calls them
 DELETES_MAX: Final = 1000  # keys in one DeleteObjects, S3's own bound
-_CONDITION_ATTEMPTS: Final = 5  # the object may change between look and delete
 
 
 class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
@@ -161,7 +160,7 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
 
     def _delete_if(self, bucket: str, target: DeleteTarget) -> Deleted:
         """Delete under conditions, which speak of the original: the upstream gets its own ETag to check."""
-        for attempt in range(_CONDITION_ATTEMPTS):
+        for attempt in range(CONDITION_ATTEMPTS):
             try:
                 current = self.look(bucket, target.key, target.version_id)
             except (NoSuchKey, NoSuchVersion):
@@ -171,7 +170,7 @@ class RemoteBackend(RemoteReading, RemoteCopying, RemoteMultipart):
             try:
                 return self._delete(bucket, target, **when)
             except (PreconditionFailed, ConditionalRequestConflict):
-                if attempt == _CONDITION_ATTEMPTS - 1:
+                if attempt == CONDITION_ATTEMPTS - 1:
                     raise
         raise ConditionalRequestConflict
 

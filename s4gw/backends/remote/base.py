@@ -7,25 +7,19 @@ so that bytes of two objects never meet; `ObjectChanged` tells that it went away
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import msgspec
 
-from s4gw.backends.base import (
-    NULL_VERSION,
-    Conditions,
-    ObjectMeta,
-    StoredObject,
-)
+from s4gw.backends.base import NULL_VERSION, Conditions, ObjectMeta, StoredObject
 from s4gw.backends.bodies import ObjectChanged
 from s4gw.backends.remote import stored_meta
 from s4gw.backends.remote.buckets import Buckets
 from s4gw.backends.remote.client import Upstream
 from s4gw.backends.remote.layouts import Layout, LayoutCache
+from s4gw.backends.remote.pools import Pools
 from s4gw.backends.remote.stored_meta import Stored
 from s4gw.codec import BodyKind, FrameIndex, Manifest, ManifestPart
 from s4gw.s3 import parse_http_date
@@ -42,11 +36,10 @@ from s4gw.s3.errors import (
     ServiceUnavailable,
 )
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 READ_ATTEMPTS: Final = 3
 """Of one span whose answer breaks off: the connection's fault, not the object's."""
+CONDITION_ATTEMPTS: Final = 5
+"""The object changed between look and write, and the client's condition may hold for what is there now."""
 TAIL_BYTES: Final = 64 * 1024
 """Read with the first look of a GET: index and manifest of objects of up to 8 GiB, the whole of a small one."""
 
@@ -87,32 +80,6 @@ class Handle:
     def without_tail(self) -> Handle:
         """The same, holding none of the body."""
         return replace(self, tail=b"")
-
-
-class ContextPool(ThreadPoolExecutor):
-    """Threads that work in the context of whoever asks them, so that log lines of a call name its request."""
-
-    def submit(self, work: Callable[P, T], /, *args: P.args, **more: P.kwargs) -> Future[T]:
-        context = copy_context()
-        return super().submit(lambda: context.run(work, *args, **more))
-
-
-class Pools:
-    """Threads of one process that wait for the upstream, started when first needed, so after any fork.
-
-    Attributes:
-        requests: For many small requests of one operation.
-        bodies: For parts on their way up; apart, so that a listing does not wait for them.
-    """
-
-    def __init__(self, *, requests: int = 32, bodies: int = 8) -> None:
-        self.requests = ContextPool(requests, "upstream")
-        self.bodies = ContextPool(bodies, "upload")
-
-    def close(self) -> None:
-        """Let running work end and give the threads back."""
-        self.requests.shutdown(wait=True, cancel_futures=True)
-        self.bodies.shutdown(wait=True, cancel_futures=True)
 
 
 class RemoteBase:

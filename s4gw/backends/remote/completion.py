@@ -22,7 +22,7 @@ from s4gw.backends.base import NO_CONDITIONS, NULL_VERSION, Conditions, ObjectMe
 from s4gw.backends.bodies import ObjectChanged
 from s4gw.backends.remote import staging, stored_meta
 from s4gw.backends.remote.assembly import Assembly, CannotCopyParts, Pieces, read_whole
-from s4gw.backends.remote.base import upstream_condition
+from s4gw.backends.remote.base import CONDITION_ATTEMPTS, upstream_condition
 from s4gw.backends.remote.compose import PLAN_VERSION, S3_LIMITS, Limits, PlannedPart, plan_parts
 from s4gw.backends.remote.staging import Done, Intent, StagedPart
 from s4gw.backends.remote.uploads import RemoteUploads, StagedObjects, now_ms
@@ -40,9 +40,7 @@ from s4gw.s3.errors import (
 from s4gw.s3.errors import NotImplemented as S3NotImplemented
 
 ONE_PUT_BYTES: Final = 16 * 1024 * 1024
-"""An object up to here is sent in one PUT (10-formats)."""
-CONDITION_ATTEMPTS: Final = 5
-"""The object changed since it was looked at, and the client's condition may hold for what is there now."""
+"""An object up to here is sent in one PUT."""
 BEGINNINGS_MAX: Final = 3
 """An upload of the upstream's may be gone: ended by another Complete, or lost by a server that forgets on restart."""
 
