@@ -20,11 +20,13 @@ from s4gw.codec import CodecId, FrameIndex, Manifest, ManifestPart, encode_trail
 from s4gw.objects.digests import DigestPlan
 from s4gw.objects.receive import Source, Squisher
 from s4gw.objects.received import Received, Statistics
-from s4gw.s3.errors import BadDigest, InvalidRequest, MalformedXML
+from s4gw.s3.errors import BadDigest, InvalidPart, InvalidRequest, MalformedXML
 from s4gw.s3.multipart import check_object_checksum, choose_parts, multipart_etag, object_checksum
 
 PARTS_PAGE: Final = 10_000
 """All parts that an upload can have."""
+COMPLETE_ATTEMPTS: Final = 5
+"""A part was replaced between look and completion, which takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +73,27 @@ def _part_info(number: int, received: Received, plan: DigestPlan) -> PartInfo:
 def complete(backend: Backend, bucket: str, upload: Upload, request: Completion) -> StoredObject:
     """Make the object of the parts that the client lists.
 
+    A part that is uploaded again meanwhile, as by a client or gateway that gave up waiting, is looked at anew: what
+    counts, as in S3, is whether a part with that number and ETag is there.
+
     Raises: InvalidPartOrder, InvalidPart, EntityTooSmall, BadDigest, InvalidRequest, and what the backend raises.
     """
+    attempts = COMPLETE_ATTEMPTS
+    while True:
+        attempts -= 1
+        parts = _chosen(request, _uploaded(backend, bucket, upload))
+        try:
+            return _complete(backend, bucket, upload, request, parts)
+        except InvalidPart:
+            if not attempts:
+                raise
+
+
+def _complete(
+    backend: Backend, bucket: str, upload: Upload, request: Completion, parts: Sequence[PartInfo]
+) -> StoredObject:
+    """Make the object of exactly these *parts*. Raises: InvalidPart, when one was replaced since it was listed."""
     algorithm = Algorithm(upload.checksum_algorithm) if upload.checksum_algorithm else None
-    parts = _chosen(request, _uploaded(backend, bucket, upload))
     size = sum(part.size for part in parts)
     if request.object_size is not None and request.object_size != size:
         raise InvalidRequest("The provided 'x-amz-mp-object-size' header value did not match what was computed.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from s4gw.checksum import Algorithm
 from s4gw.codec import FrameIndex, Manifest, ManifestPart, SamplingDispatcher, encode_trailer
 from s4gw.codec.manifest import encode_manifest
 from s4gw.objects import Completion, DigestPlan, Objects
+from s4gw.s3.errors import InvalidPart
 from s4gw.settings import Settings
 from s4gw.tools.bench_data import make
 from s4gw.tools.bench_measure import measure
@@ -69,6 +70,40 @@ def test_parts_and_their_checksums_cost_no_ratio(name: str, parts: int) -> None:
     limits = {each: alone.stored_size if each is Algorithm.SHA512 else alone.payload_size for each in CHECKSUMS}
     losses = {each.value: obj.stored_size / limits[each] - 1 for each, obj in stored.items()}
     assert max(losses.values()) <= LOSS_MAX, losses
+
+
+class Restless(MemoryBackend):
+    """Parts are uploaded again right before the upload ends, the first *times*."""
+
+    def __init__(self, times: int, again: bytes | None = None) -> None:
+        super().__init__()
+        self.times = times
+        self.again = again
+        """What part 1 is then; None: what it was."""
+
+    def complete_upload(self, bucket: str, key: str, upload_id: str, *args: Any, **options: Any) -> StoredObject:
+        if self.times:
+            self.times -= 1
+            objects = Objects(self, SamplingDispatcher(), threads=1)
+            body = BytesSource(self.again or mixed(5 * MIB))
+            objects.put_part(bucket, self.get_upload(bucket, key, upload_id), 1, body, DigestPlan())
+            objects.close()
+        return super().complete_upload(bucket, key, upload_id, *args, **options)
+
+
+@pytest.mark.parametrize(("times", "again", "ends"), [(1, None, True), (1, b"another", False), (99, None, False)])
+def test_a_part_that_comes_again_meanwhile(times: int, again: bytes | None, ends: bool) -> None:
+    """It counts if it has the ETag that the client names, as in S3; whoever never stops is told in the end."""
+    backend = Restless(times, again)
+    backend.create_bucket(BucketInfo(name=BUCKET, owner="o", created_ms=0))
+    objects, data = Objects(backend, SamplingDispatcher(), threads=2), mixed(5 * MIB)
+    if ends:
+        made = uploaded(objects, "k", data + b"end", 5 * MIB)
+        assert data + b"end" == b"".join(objects.read(BUCKET, made, 0, made.size))
+    else:
+        with pytest.raises(InvalidPart):
+            uploaded(objects, "k", data + b"end", 5 * MIB)
+    objects.close()
 
 
 @pytest.fixture(params=["memory", "embedded", "remote"])
