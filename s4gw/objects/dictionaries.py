@@ -28,7 +28,7 @@ TABLE: Final = "s4-dictionaries"
 DOCUMENT: Final = "s4-dictionary-"
 """Beginning of the names of the documents that are dictionaries."""
 OBJECT_BYTES_MAX: Final = 64 * 1024
-"""Larger objects gain nothing from a dictionary, and from 256 KiB they lose (40-codecs, section 4)."""
+"""Larger objects gain nothing from a dictionary, and from 256 KiB they lose."""
 _SMALL_BYTES: Final = 16 * 1024
 _LEVEL_SMALL: Final = 7  # of zstd: lines of 1 to 16 KiB take 1 to 18 % less than with 3, for 10 to 200 us more
 KEPT_MAX: Final = 16

@@ -33,7 +33,7 @@ from s4gw.objects.receive import Source, Squisher
 from s4gw.objects.received import Received
 
 FRAME_BYTES: Final = 1024 * 1024
-"""40-codecs: finer ranges cost ratio below 1 MiB and nothing above."""
+"""Finer ranges cost ratio below 1 MiB; larger frames gain nothing."""
 POOL_THREADS_MIN: Final = 2
 
 

@@ -27,7 +27,7 @@ UPKEEP_BYTES_PER_S: Final = 64 * 1024**2  # read and written: a tenth of what on
 RECLAIM_GRACE_S: Final = 3600
 DEDUP: Final = ("bucket", "store", "off")
 THREADS_DEFAULT: Final = 8
-"""Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock (50-speed, rule 4)."""
+"""Enough to overlap a commit's fsync with other requests; more only trade the interpreter lock."""
 THREADS_MAX: Final = 256
 WORKERS_MAX: Final = 512
 UPSTREAM_CONNECTIONS_MAX: Final = 4096

@@ -16,7 +16,7 @@ from s4gw.backends.remote.blocks import Blocks
 from s4gw.s3.errors import InternalError, S3Error
 
 SPILL_BYTES: Final = 16 * 1024 * 1024
-"""Up to here a part is one PUT (10-formats)."""
+"""Up to here a part is one PUT."""
 BLOCK_BYTES: Final = 8 * 1024 * 1024
 """Beyond, it goes up in blocks of this size: 5 GiB in 640 of them."""
 
