@@ -32,8 +32,6 @@ from s4gw.auth.sigv4 import (
 from s4gw.s3.errors import (
     AccessDenied,
     AuthorizationQueryParametersError,
-    EntityTooLarge,
-    EntityTooSmall,
     InvalidArgument,
     InvalidPolicyDocument,
     InvalidRequest,
@@ -105,16 +103,6 @@ class FormPolicy:
         """Smallest and largest size allowed, in bytes and inclusive, or None; several ranges all count."""
         ranges = [(c.low, c.high) for c in self.conditions if c.operator == SIZE_CONDITION]
         return (max(low for low, _ in ranges), min(high for _, high in ranges)) if ranges else None
-
-    def check_size(self, size: int) -> None:
-        """Compare the file's size, in bytes. Raises: EntityTooSmall, EntityTooLarge."""
-        allowed = self.size_range
-        if allowed is None:
-            return
-        if size < allowed[0]:
-            raise EntityTooSmall(ProposedSize=str(size), MinSizeAllowed=str(allowed[0]))
-        if size > allowed[1]:
-            raise EntityTooLarge(ProposedSize=str(size), MaxSizeAllowed=str(allowed[1]))
 
 
 def authenticate_form(

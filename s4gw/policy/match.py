@@ -46,11 +46,6 @@ class Glob:
 
     segments: tuple[_Segment, ...]
 
-    @property
-    def matches_anything(self) -> bool:
-        """The pattern is nothing but stars."""
-        return len(self.segments) > 1 and not any(segment.size for segment in self.segments)
-
     def matches(self, text: str) -> bool:
         """Whether the whole of *text* fits."""
         first, last = self.segments[0], self.segments[-1]

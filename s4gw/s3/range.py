@@ -30,10 +30,6 @@ class ByteRange:
         """Number of bytes."""
         return self.end - self.start
 
-    def content_range(self, size: int) -> str:
-        """Write the Content-Range header for an object of *size* bytes."""
-        return f"bytes {self.start}-{self.end - 1}/{size}"
-
 
 def _offset(digits: str) -> int:
     significant = digits.lstrip("0") or "0"

@@ -41,7 +41,6 @@ KIB: Final = 1024
 SIZES: Final = (KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, FRAME_BYTES - 7, FRAME_BYTES)
 DATA: Final = ("json", "timestamps", "doc_values")
 """Of `bench_data`: text, numbers that are nearly a line, numbers whose low bytes repeat."""
-LOAD_FRAMES: Final = 64
 TYPED: Final = (
     Filter(TypedFilter.DELTA, 8),
     Filter(TypedFilter.DELTA_PLANES, 4),

@@ -80,11 +80,6 @@ def test_range_is_the_slice(start: int, length: int, size: int) -> None:
     assert data[start : start + length + 1] == got
 
 
-def test_content_range_counts_the_last_byte() -> None:
-    """Content-Range is inclusive, as HTTP has it."""
-    assert "bytes 2-4/10" == ByteRange(2, 5).content_range(10)
-
-
 @pytest.mark.parametrize(
     "header",
     ["bytes=3-2", "bytes=-3", "bytes=3-", "0-3", "bytes=0-1,3-4", "bytes=a-b", ""],
