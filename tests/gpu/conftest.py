@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 
-from s4gw.gpu import nvml
-from s4gw.gpu.engine import EngineUnavailable
+from tests.gpu.device import has_device
 
 NOT_RUN = "NOT RUN: no CUDA device"
-
-
-@cache
-def has_device() -> bool:
-    """A GPU is at hand."""
-    try:
-        nvml.require(0)
-    except EngineUnavailable:
-        return False
-    return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,22 +12,13 @@ from typing import Any
 import pytest
 
 from s4gw.gpu import nvcomp as adapter
-from s4gw.gpu import nvml
 from s4gw.gpu.engine import EngineUnavailable
+from tests.gpu.device import has_device
 from tests.gpu.fake_cuda import DeviceArray
 
 pynvml = pytest.importorskip("pynvml", reason="NOT RUN: s4gw[gpu] is not installed")
 cupy: Any = pytest.importorskip("cupy", reason="NOT RUN: s4gw[gpu] is not installed")
 nvcomp: Any = pytest.importorskip("nvidia.nvcomp", reason="NOT RUN: s4gw[gpu] is not installed")
-
-
-def has_device() -> bool:
-    """A GPU is at hand."""
-    try:
-        nvml.require(0)
-    except EngineUnavailable:
-        return False
-    return True
 
 
 def options(algorithm: str, data_type: str) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from s4gw.backends.remote import Upstream
+from s4gw.backends.remote.backend import RemoteBackend
 from s4gw.backends.remote.multipart import RemoteMultipart
+from s4gw.codec import SamplingDispatcher
+from s4gw.objects import Objects
 from s4gw.observability import log
 from tests.backends.remote import kit, uploads
 from tests.backends.remote_fake import FakeUpstream
@@ -38,3 +41,11 @@ def gateway(fake: FakeUpstream) -> Iterator[RemoteMultipart]:
     made = uploads.another(fake)
     yield made
     made.pools.close()
+
+
+@pytest.fixture
+def objects(backend: RemoteBackend) -> Iterator[Objects]:
+    """Originals over the module's own backend."""
+    made = Objects(backend, SamplingDispatcher(), threads=2)
+    yield made
+    made.close()

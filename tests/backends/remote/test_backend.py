@@ -77,13 +77,6 @@ def backend(watched: Watched) -> Iterator[RemoteBackend]:
     made.pools.close()
 
 
-@pytest.fixture
-def objects(backend: RemoteBackend) -> Iterator[Objects]:
-    made = Objects(backend, SamplingDispatcher(), threads=2)
-    yield made
-    made.close()
-
-
 def put(objects: Objects, key: str, data: bytes, **options: Any) -> StoredObject:
     meta = options.pop("meta", OWNER)
     return objects.put(BUCKET, key, BytesSource(data), meta=meta, plan=DigestPlan(), **options).object

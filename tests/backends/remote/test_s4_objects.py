@@ -52,13 +52,6 @@ def backend(upstream: Upstream) -> Iterator[RemoteBackend]:
     made.pools.close()
 
 
-@pytest.fixture
-def objects(backend: RemoteBackend) -> Iterator[Objects]:
-    made = Objects(backend, SamplingDispatcher(), threads=2)
-    yield made
-    made.close()
-
-
 def leave(upstream: Upstream, obj: s4.S4Object, sidecar: int | None = None, *, key: str = "k") -> str:
     """Put what S4 leaves behind. Returns: the upstream's ETag."""
     etag = str(upstream.call("PutObject", Bucket=BUCKET, Key=key, Body=obj.body, Metadata=obj.metadata)["ETag"])
