@@ -21,6 +21,7 @@ _SLACK_BITS: Final = 1.5  # what steps take beyond the bits that they have, on a
 _CLEARLY: Final = 0.5  # of what zstd makes of the samples: no filter for other kinds of numbers gets there
 _BYTES_MIN: Final = 512  # fewer say nothing
 _COUNTED: Final = 1024  # elements of each sample whose bytes are counted
+_ASKED_BYTES_MIN: Final = 4096  # in smaller samples a few falls say nothing, and small objects are chosen for each
 
 
 def filter_of(pieces: Sequence[memoryview], plain: Sequence[int]) -> Choice | None:
@@ -44,9 +45,10 @@ def filter_of(pieces: Sequence[memoryview], plain: Sequence[int]) -> Choice | No
         bits = np.log2(rest.astype(np.float32) + 1).mean(axis=1) + _SLACK_BITS
         left = bits / (8 * width) * size
         if (left < plain).all() and left.sum() < _CLEARLY * sum(plain):
-            ascending = base < 1 << 8 * width - 1  # nearly all of them
-            kind = TypedFilter.PACK if ascending else _kind(steps, rest)
-            return Choice(CodecId.TYPED, 1, Filter(kind, width))
+            half = 1 << 8 * width - 1
+            ascending = base < half  # nearly all of them; where all do, no step has the highest bit
+            sure = ascending and (size < _ASKED_BYTES_MIN or int(rest.max()) < half)
+            return Choice(CodecId.TYPED, 1, Filter(TypedFilter.PACK if sure else _kind(steps, rest), width))
     return None
 
 
