@@ -241,10 +241,12 @@ def open_body(env: Mapping[str, Any], headers: Mapping[str, str], plan: PayloadP
         wire = Wire(StreamChannel(env), b"")
         framing = StreamFraming(wire) if wire_length is None else LengthFraming(wire, wire_length)
     else:
+        if wire_length is not None and plan.mode not in STREAMING:
+            held = parsed.unreader.take(wire_length)
+            if held is not None:
+                parsed.body.reader.length = 0  # for the parser it has been read
+                return HeldBody(held, plan)
         ahead = _take_over(parsed)
-        if wire_length is not None and len(ahead) >= wire_length and plan.mode not in STREAMING:
-            _release(parsed, ahead[wire_length:])
-            return HeldBody(ahead[:wire_length], plan)
         wire = Wire(env["gunicorn.socket"], ahead, env.get("s4gw.expectation"))
         framing = HttpChunkedFraming(wire) if wire_length is None else LengthFraming(wire, wire_length)
     length = wire_length

@@ -86,6 +86,14 @@ class HeaderUnreader(SocketUnreader):  # type: ignore[misc] # gunicorn ships no 
         data, self.ahead = self.ahead, b""
         return data
 
+    def take(self, size: int) -> bytes | None:
+        """The next *size* bytes, if all of them have come."""
+        ahead = self.ahead
+        if len(ahead) < size:
+            return None
+        self.ahead = ahead[size:]
+        return ahead[:size]
+
     def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
         """As gunicorn's: *size* bytes, fewer at the end of the stream; without a size what there is."""
         if size is None or size < 0:

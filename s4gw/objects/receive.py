@@ -166,7 +166,7 @@ class Squisher:
         raw_allowed: bool,
         dictionary: Dictionary | None,
     ) -> Received:
-        index, statistics = _NO_FRAMES, Statistics()
+        index, by_codec = _NO_FRAMES, {}
         crc32c, framed, needs = 0, False, ""
         with room.view[:size] as view:
             if size:
@@ -186,7 +186,7 @@ class Squisher:
                 if framed:
                     index = FrameIndex()
                     index.append(size, stored)
-                statistics.count(frame.codec, size, stored)
+                by_codec = {frame.codec: (1, size, stored)}
             else:
                 digests = plan.of_whole(b"")
             _drain(source)
@@ -197,7 +197,7 @@ class Squisher:
                 crc32c=crc32c,
                 framed=framed,
                 index=index,
-                statistics=statistics,
+                statistics=Statistics(by_codec),
                 dictionary=needs,
             )
 

@@ -264,6 +264,10 @@ class _Parsed:
 
     class _Unreader:
         @staticmethod
+        def take(_size: int) -> None:
+            """Nothing has come."""
+
+        @staticmethod
         def take_buffered() -> bytes:
             return b""
 
