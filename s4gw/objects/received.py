@@ -21,12 +21,6 @@ class Statistics(msgspec.Struct):
         frames, before, after = self.by_codec.get(codec, (0, 0, 0))
         self.by_codec[codec] = (frames + 1, before + original, after + stored)
 
-    def merge(self, other: Mapping[CodecId, tuple[int, int, int]]) -> None:
-        """Add the frames of another body."""
-        for codec, (frames, original, stored) in other.items():
-            have = self.by_codec.get(codec, (0, 0, 0))
-            self.by_codec[codec] = (have[0] + frames, have[1] + original, have[2] + stored)
-
     def main_codec(self) -> CodecId:
         """The codec that most original bytes went through."""
         if len(self.by_codec) <= 1:

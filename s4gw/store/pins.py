@@ -128,10 +128,6 @@ class Claim:
             os.close(self._descriptor)
             raise
 
-    def free_blocks(self) -> None:
-        """Give the space back at once: processes that still have the file open would keep it."""
-        os.ftruncate(self._descriptor, 0)
-
     def close(self) -> None:
         """Let go."""
         os.close(self._descriptor)
