@@ -9,14 +9,18 @@ that nothing is accepted here that it would refuse.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 from s4gw.auth.canonical import canonical_request
-from s4gw.auth.chunks import ChunkSigner
 from s4gw.auth.credentials import CredentialStore
 from s4gw.auth.model import AuthRequest, Identity
-from s4gw.auth.sigv4 import ALGORITHM, PAYLOAD_HEADER, SIGNATURE, SKEW_MAX_S, parse_iso_time, payload_plan
+from s4gw.auth.sigv4 import (
+    PAYLOAD_HEADER,
+    SIGNATURE,
+    SKEW_MAX_S,
+    header_identity,
+    is_signature,
+    parse_iso_time,
+    signing_prefix,
+)
 
 
 def authenticate_returning(request: AuthRequest, credentials: CredentialStore, *, now: float) -> Identity | None:
@@ -53,14 +57,6 @@ def authenticate_returning(request: AuthRequest, credentials: CredentialStore, *
     canonical = canonical_request(request, values, signed, payload_hash)
     if b"  " in canonical or b"\t" in canonical:
         return None  # runs of blanks may have to be made one; those at the ends the parser has taken off
-    text = f"{ALGORITHM}\n{timestamp}\n{signer.scope}\n{hashlib.sha256(canonical).hexdigest()}"
-    # SECURITY: constant time, or a signature could be guessed digit by digit.
-    if not signature.isascii() or not hmac.compare_digest(signer.mac.hexdigest(text.encode()), signature):
+    if not is_signature(signature, signing_prefix(timestamp, signer), canonical, signer.mac):
         return None
-    return Identity(
-        signer.principal,
-        "header",
-        payload_plan(payload_hash, lambda: ChunkSigner(signer.key, timestamp, signer.scope, signature)),
-        ALGORITHM,
-        max(0, int((now - moment) * 1000)),
-    )
+    return header_identity(signer, timestamp, moment, payload_hash, signature, now=now)

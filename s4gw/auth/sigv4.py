@@ -109,13 +109,7 @@ def authenticate_header(
     start = text.removesuffix(signature)
     if start.endswith(SIGNATURE) and _is_plain(signature):
         credentials.remember_start(start.removesuffix(SIGNATURE), (signer, signed))
-    return Identity(
-        signer.principal,
-        "header",
-        payload_plan(payload_hash, lambda: ChunkSigner(signer.key, timestamp, signer.scope, signature)),
-        ALGORITHM,
-        max(0, int((now - signed_at) * 1000)),
-    )
+    return header_identity(signer, timestamp, signed_at, payload_hash, signature, now=now)
 
 
 def check_signature(
@@ -127,10 +121,10 @@ def check_signature(
     """
     signed = credentials.recall_headers(claim.signed_headers) or SignedHeaders.parse(claim.signed_headers)
     _check_all_signed(values, signed.all)
-    prefix = f"{ALGORITHM}\n{claim.timestamp}\n{signer.scope}\n"
+    prefix = signing_prefix(claim.timestamp, signer)
     first = canonical_request(request, values, signed, claim.payload_hash, skip=claim.skip)
-    if _is_signature(claim.signature, prefix, first, signer.mac) or any(
-        _is_signature(claim.signature, prefix, form, signer.mac)
+    if is_signature(claim.signature, prefix, first, signer.mac) or any(
+        is_signature(claim.signature, prefix, form, signer.mac)
         for form in other_spellings(request, values, signed, claim.payload_hash, skip=claim.skip)
     ):
         credentials.remember(claim.credential, signer, signed)
@@ -144,7 +138,28 @@ def check_signature(
     )
 
 
-def _is_signature(theirs: str, prefix: str, canonical: bytes, mac: Mac) -> bool:
+def header_identity(  # noqa: PLR0913 - what a verified header said
+    signer: Signer, timestamp: str, signed_at: float, payload_hash: str, signature: str, *, now: float
+) -> Identity:
+    """Who has sent a request whose Authorization header is verified; times in seconds since the epoch.
+
+    Raises: InvalidArgument, InvalidRequest, UnsupportedSignature: about ``x-amz-content-sha256``.
+    """
+    return Identity(
+        signer.principal,
+        "header",
+        payload_plan(payload_hash, lambda: ChunkSigner(signer.key, timestamp, signer.scope, signature)),
+        ALGORITHM,
+        max(0, int((now - signed_at) * 1000)),
+    )
+
+
+def signing_prefix(timestamp: str, signer: Signer) -> str:
+    """What stands before the digest of the canonical request in the string to sign."""
+    return f"{ALGORITHM}\n{timestamp}\n{signer.scope}\n"
+
+
+def is_signature(theirs: str, prefix: str, canonical: bytes, mac: Mac) -> bool:
     """Whether *theirs* signs the canonical request."""
     text = prefix + hashlib.sha256(canonical).hexdigest()
     ours = mac.hexdigest(text.encode("utf-8", "surrogateescape"))
