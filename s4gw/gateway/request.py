@@ -131,6 +131,10 @@ class S3Request(falcon.Request):
         return RAW_REQUEST in self.env
 
     # -- what it means ---------------------------------------------------------------------------------------------
+    def virtual_bucket(self, domains: Sequence[str]) -> str | None:
+        """The bucket that the host names under one of *domains*, or None."""
+        return uri.bucket_from_host(self.header_map.get("host", ""), domains) if domains else None
+
     def address(self, services: Services) -> None:
         """Find bucket, key, query and operation.
 
@@ -145,8 +149,7 @@ class S3Request(falcon.Request):
         if self.query and (brought := headers_in_query(self.query)):
             self.header_map = {**brought, **self.header_map}
         sent = self.header_map
-        domains = services.settings.domains
-        virtual = uri.bucket_from_host(sent.get("host", ""), domains) if domains else None
+        virtual = self.virtual_bucket(services.settings.domains)
         if virtual is None:
             self.bucket, self.key = uri.split_path(path)
         else:

@@ -53,10 +53,8 @@ class Checkpointer:
 
     def _run(self) -> None:
         connection = apsw.Connection(str(self._index))
-        with suppress(apsw.Error):
-            connection.execute(
-                "SELECT schema FROM state"
-            ).fetchall()  # before it has read, it sees no log and moves none
+        with suppress(apsw.Error):  # before it has read, it sees no log and moves none
+            connection.execute("SELECT schema FROM state").fetchall()
         while not self._closing:
             self._wanted.wait()
             with suppress(apsw.Error):  # the log stays longer; a disk that fails shows in the next commit

@@ -18,14 +18,13 @@ RESERVE_SHARE: Final = 10  # of a small disk it is one part in so many
 WRITERS_RESERVES: Final = 2
 """Whoever appends bodies stops this many reserves before the end: all look at the same time, before any has written."""
 
-_LOOK_S: Final = (
-    0.1  # a system call for each batch would cost as much as a small one; in a second a disk takes gigabytes
-)
+_LOOK_S: Final = 0.1
+"""A system call for each batch would cost as much as a small one; in a second a disk takes gigabytes."""
 
 
-def disk_room(data_dir: Path) -> tuple[int, int]:
+def disk_room(place: int | Path) -> tuple[int, int]:
     """Bytes that this user may still write to the file system, and all bytes of it. Raises: OSError."""
-    found = os.statvfs(data_dir)
+    found = os.statvfs(place)
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
@@ -41,10 +40,9 @@ def takes(place: int | Path, size: int) -> bool:
     for itself, before each extent. PERF: 1 us.
     """
     try:
-        found = os.statvfs(place)
+        free, total = disk_room(place)
     except OSError:
         return False
-    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
     return free - size > WRITERS_RESERVES * reserve_of(total)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from s4gw.observability.metrics import CONTENT_TYPE
 from s4gw.s3.errors import MethodNotAllowed, NotFound, ServiceUnavailable
-from s4gw.s3.uri import bucket_from_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +51,7 @@ class Probes:
 
     def _is_key(self, req: S3Request) -> bool:
         """Whether the host names a bucket, so that the path is the key of an object in it."""
-        domains = self._services.settings.domains
-        return bool(domains) and bucket_from_host(req.header_map.get("host", ""), domains) is not None
+        return req.virtual_bucket(self._services.settings.domains) is not None
 
     def _health(self, resp: falcon.Response) -> None:
         """This worker answers."""
